@@ -1,0 +1,163 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""Tables from audio codes to token ids, and the search that reads ids back as codes."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import NamedTuple
+
+import torch
+
+
+class CodeTable:
+    """The token ids of one quantizer layer's codes; never changed once built.
+
+    Args:
+        entries: For each code its token id, or the list of its ids; or `{"range": n}`, where code c is token c.
+        vocab_size: Ids must lie below it.
+        layer: The layer's number, for messages.
+
+    Attributes:
+        sequences: The ids of every code, a tuple each.
+        lengths: The different numbers of ids that a code has, longest first.
+
+    Raises:
+        ValueError: If a code has no ids, an id outside the vocabulary, or the same ids as another code, so that codes
+            could not be read back.
+    """
+
+    def __init__(self, entries: Sequence[int | Sequence[int]] | Mapping, vocab_size: int, layer: int):
+        if isinstance(entries, Mapping):
+            if set(entries) != {"range"}:
+                raise ValueError(f"Layer {layer}'s table is a list or {{'range': n}}, got the keys {list(entries)}.")
+            entries = range(entries["range"])
+        self.sequences = tuple(
+            (int(entry),) if isinstance(entry, Integral) else tuple(map(int, entry)) for entry in entries
+        )
+        if not self.sequences:
+            raise ValueError(f"Layer {layer}'s table has no code; give the token ids of at least one.")
+        self._codes: dict[tuple[int, ...], int] = {}
+        for code, ids in enumerate(self.sequences):
+            if not ids:
+                raise ValueError(f"Code {code} of layer {layer} has no token id; every code needs at least one.")
+            if not (0 <= min(ids) and max(ids) < vocab_size):
+                raise ValueError(
+                    f"Code {code} of layer {layer} has the token ids {list(ids)}, but the tokenizer's vocabulary ends "
+                    f"at {vocab_size - 1}. Is this the tokenizer that the codec was made for?"
+                )
+            if self._codes.setdefault(ids, code) != code:
+                raise ValueError(
+                    f"Codes {self._codes[ids]} and {code} of layer {layer} have the same token ids {list(ids)}, so "
+                    "they could not be told apart; every code needs ids of its own."
+                )
+        self.lengths = sorted({len(ids) for ids in self.sequences}, reverse=True)
+        self._prefixes = {ids[:end] for ids in self.sequences for end in range(1, len(ids))}
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __deepcopy__(self, memo) -> "CodeTable":
+        return self  # `ProcessorMixin.to_dict` copies every attribute, at every log line
+
+    def to_json(self) -> list | dict:
+        """The `entries` that make this table again, as short as JSON allows."""
+        if all(ids == (code,) for code, ids in enumerate(self.sequences)):
+            return {"range": len(self)}
+        return [ids[0] if len(ids) == 1 else list(ids) for ids in self.sequences]
+
+    def matches(self, ids: list[int], position: int) -> list[tuple[int, int]]:
+        """The codes that may start at a position: (number of ids, code) pairs, longest first."""
+        found = ((n, self._codes.get(tuple(ids[position : position + n]))) for n in self.lengths)
+        return [(n, code) for n, code in found if code is not None and position + n <= len(ids)]
+
+    def prefix_end(self, ids: list[int], position: int) -> int:
+        """Where the ids from `position` on stop being the beginning of a longer code; `position` if at once."""
+        end = position
+        while end < len(ids) and tuple(ids[position : end + 1]) in self._prefixes:
+            end += 1
+        return end
+
+
+class FlatTables:
+    """All layers' tables in one ragged array, for codes to ids without a Python loop."""
+
+    def __init__(self, tables: Sequence[CodeTable]):
+        sequences = [ids for table in tables for ids in table.sequences]
+        self.sizes = torch.tensor([len(ids) for ids in sequences])
+        self.starts = self.sizes.cumsum(0) - self.sizes
+        self.ids = torch.tensor([i for ids in sequences for i in ids])
+        self.offsets = torch.tensor([0, *map(len, tables)]).cumsum(0)[:-1]
+
+    def __deepcopy__(self, memo) -> "FlatTables":
+        return self
+
+    def lookup(self, entries: torch.Tensor) -> list[int]:
+        """The ids of a row of entries, an entry being its layer's offset plus its code."""
+        sizes = self.sizes[entries]
+        shift = self.starts[entries] - (sizes.cumsum(0) - sizes)
+        return self.ids[torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))].tolist()
+
+
+class Reading(NamedTuple):
+    """What `read_codes` found.
+
+    Attributes:
+        codes: The codes in the pattern's order, or None where there is no reading.
+        position: Without a reading, the furthest position whose id could not be read.
+        count: The number of codes read before the one that failed there.
+    """
+
+    codes: list[int] | None
+    position: int = 0
+    count: int = 0
+
+
+def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: bool) -> Reading:
+    """Splits ids into the codes of a pattern of tables, if that can be done at all.
+
+    Words of several ids may begin like, or be made of, other words, so the split is a search: depth first, the longest
+    code first, no (place in the pattern, position) twice. Where several splits exist, the first of them in that order
+    is taken: at the first code in which two differ, the longer one.
+
+    Args:
+        ids: The token ids.
+        pattern: The table of each code in turn.
+        cyclic: Whether the pattern may repeat any number of times, none included; otherwise it is used once.
+        partial: Whether the ids may end anywhere in the pattern, also within a code, which is then left out.
+    """
+    least = [0] * (len(pattern) + 1)  # ids that the rest of the pattern takes, at least and at most
+    most = list(least)
+    for i in reversed(range(len(pattern))):
+        least[i] = least[i + 1] + pattern[i].lengths[-1]
+        most[i] = most[i + 1] + pattern[i].lengths[0]
+
+    end, goal = len(ids), 0 if cyclic else len(pattern)
+    codes, seen = [], set()
+    furthest, furthest_count = 0, 0
+    stack = [(0, 0, 0)]  # (codes read, position after them, the last of them)
+    while stack:
+        count, position, code = stack.pop()
+        if position > end:  # the mark of a code cut short, left below its node's other ways
+            return Reading(codes[:count])
+        if count:
+            codes[count - 1 :] = [code]
+        state = count % len(pattern) if cyclic else count
+        if position == end and (partial or state == goal):
+            return Reading(codes[:count])
+        if (state, position) in seen:
+            continue
+        seen.add((state, position))
+        if state == len(pattern):
+            blocked = position
+        else:
+            if not (cyclic or partial or least[state] <= end - position <= most[state]):
+                continue
+            found = pattern[state].matches(ids, position)
+            blocked = pattern[state].prefix_end(ids, position)
+            if partial and blocked == end:
+                stack.append((count, end + 1, 0))
+            stack.extend((count + 1, position + n, code) for n, code in reversed(found))
+            if found:
+                continue
+        if blocked >= furthest:
+            furthest, furthest_count = blocked, count
+    return Reading(None, furthest, furthest_count)
