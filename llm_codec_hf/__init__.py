@@ -1,0 +1,60 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""
+LLM-Codec for Transformers: a codec that writes audio in words of a frozen language model.
+
+Importing this package registers the codec with the auto classes of Transformers and the pipeline `audio-fewshot`.
+"""
+
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioTokenization,
+    AutoProcessor,
+)
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .configuration_llm_codec import LLMCodecConfig
+from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
+from .modeling_llm_codec import (
+    LLMCodecDecoderOutput,
+    LLMCodecEncoderOutput,
+    LLMCodecModel,
+    LLMCodecOutput,
+    LLMCodecPreTrainedModel,
+)
+from .pipeline_audio_fewshot import AudioFewShotPipeline
+from .processing_llm_codec import FewShotTemplate, LLMCodecProcessor
+from .saving import save_codec
+from .version import __version__
+
+AutoConfig.register("llm_codec", LLMCodecConfig)
+AutoModel.register(LLMCodecConfig, LLMCodecModel)
+AutoModelForAudioTokenization.register(LLMCodecConfig, LLMCodecModel)
+AutoFeatureExtractor.register(LLMCodecConfig, LLMCodecFeatureExtractor)
+AutoProcessor.register(LLMCodecConfig, LLMCodecProcessor)
+
+# What is saved carries its code, so that it loads without this package (`trust_remote_code=True`).
+LLMCodecConfig.register_for_auto_class("AutoConfig")
+LLMCodecModel.register_for_auto_class("AutoModel")
+LLMCodecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
+LLMCodecProcessor.register_for_auto_class("AutoProcessor")
+
+PIPELINE_REGISTRY.register_pipeline(
+    "audio-fewshot", pipeline_class=AudioFewShotPipeline, pt_model=AutoModel, type="audio"
+)
+
+__all__ = [
+    "AudioFewShotPipeline",
+    "FewShotTemplate",
+    "LLMCodecConfig",
+    "LLMCodecDecoderOutput",
+    "LLMCodecEncoderOutput",
+    "LLMCodecFeatureExtractor",
+    "LLMCodecModel",
+    "LLMCodecOutput",
+    "LLMCodecPreTrainedModel",
+    "LLMCodecProcessor",
+    "__version__",
+    "save_codec",
+]

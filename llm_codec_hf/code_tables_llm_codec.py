@@ -152,7 +152,7 @@ def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: 
             if not (cyclic or partial or least[state] <= end - position <= most[state]):
                 continue
             found = pattern[state].matches(ids, position)
-            blocked = pattern[state].prefix_end(ids, position)
+            blocked = end if found and not partial else pattern[state].prefix_end(ids, position)
             if partial and blocked == end:
                 stack.append((count, end + 1, 0))
             stack.extend((count + 1, position + n, code) for n, code in reversed(found))

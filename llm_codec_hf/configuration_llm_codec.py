@@ -63,6 +63,10 @@ class LLMCodecConfig(PreTrainedConfig):
         self.noise = noise
         self.depthwise = depthwise
         self._check()
+        if not __package__.startswith("transformers_modules"):
+            # Imported as a package, the pipelines are registered: without this, `pipeline` would ask to trust the
+            # same code in the checkpoint's folder.
+            kwargs.pop("custom_pipelines", None)
         super().__init__(**kwargs)
 
     def _check(self):

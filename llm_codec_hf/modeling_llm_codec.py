@@ -510,7 +510,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             if not torch.compiler.is_compiling():
                 if (lengths == 0).any():
                     raise ValueError("`padding_mask` masks every sample of an item; leave the item out of the batch.")
-                if not mask.gather(1, (start[:, None] + position).clamp(max=samples - 1))[length_mask(lengths, samples)].all():
+                if not mask.gather(1, (start[:, None] + position).clamp(max=samples - 1))[
+                    length_mask(lengths, samples)
+                ].all():
                     raise ValueError("`padding_mask` must be 1 on one run of samples an item, with padding at one end.")
             moved = input_values.gather(2, ((start[:, None] + position) % samples)[:, None])
             input_values = moved.masked_fill(~length_mask(lengths, samples)[:, None], 0.0)
@@ -619,7 +621,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         audio_values = self.decoder(latents.to(self.dtype), frame_mask, noise, generator)
         if length is not None:
             if not 0 < length <= audio_values.shape[-1]:
-                raise ValueError(f"`length` must be 1 … {audio_values.shape[-1]}, the samples of the codes; got {length}.")
+                raise ValueError(
+                    f"`length` must be 1 … {audio_values.shape[-1]}, the samples of the codes; got {length}."
+                )
             audio_values = audio_values[..., :length]
         return LLMCodecDecoderOutput(audio_values=audio_values)
 

@@ -14,7 +14,6 @@ from transformers.utils import cached_file, logging
 
 from .code_tables_llm_codec import CodeTable, FlatTables, read_codes
 
-
 logger = logging.get_logger(__name__)
 
 WORDS_NAME = "audio_words.json"
@@ -146,6 +145,11 @@ class LLMCodecProcessor(ProcessorMixin):
         """The token ids of every code, a table a layer."""
         return [[list(ids) for ids in table.sequences] for table in self._tables]
 
+    @property
+    def max_token_id(self) -> int:
+        """The largest token id that a code takes: a language model needs that many embeddings, and one more."""
+        return max(max(ids) for table in self._tables for ids in table.sequences)
+
     # Text -----------------------------------------------------------------------------------------------------------
 
     def check_tokenizer(self, tokenizer) -> None:
@@ -155,7 +159,7 @@ class LLMCodecProcessor(ProcessorMixin):
             ValueError: Naming the first word that it encodes otherwise, the ids expected and those got; or naming the
                 sizes, if its vocabulary is too small.
         """
-        largest = max(max(ids) for table in self._tables for ids in table.sequences)
+        largest = self.max_token_id
         if largest >= len(tokenizer):
             raise ValueError(
                 f"The tokenizer has {len(tokenizer)} tokens, but the codec's codes are token ids up to {largest}. Use "
@@ -171,7 +175,8 @@ class LLMCodecProcessor(ProcessorMixin):
         (the same file through `AutoTokenizer`; only the words' ids tell). With one space before each segment both are
         exact. A byte-level BPE tokenizer needs nothing and gets nothing.
         """
-        swallows = _encode(tokenizer, ["a"]) == _encode(tokenizer, [" a"])
+        bare, spaced = _encode(tokenizer, ["a", " a"])
+        swallows = bare == spaced and "".join(tokenizer.convert_ids_to_tokens(bare)).startswith("▁")
         prefix = " " if swallows else ""
         if table is None:
             return prefix
@@ -259,7 +264,11 @@ class LLMCodecProcessor(ProcessorMixin):
         if audio_codes.ndim != 2 or len(audio_codes) not in (self.codes_per_group, sum(counts)):
             raise ValueError(
                 f"A clip's audio codes have the shape (codes_per_group, groups) = ({self.codes_per_group}, groups)"
-                + (f", or ({sum(counts)}, groups) for layers {list(layers)} alone" if len(counts) < self.num_layers else "")
+                + (
+                    f", or ({sum(counts)}, groups) for layers {list(layers)} alone"
+                    if len(counts) < self.num_layers
+                    else ""
+                )
                 + f"; got {tuple(audio_codes.shape)}."
             )
         if len(audio_codes) == sum(counts):
@@ -312,19 +321,367 @@ class LLMCodecProcessor(ProcessorMixin):
         if num_groups is not None and num_groups < 0:
             raise ValueError(f"`num_groups` is 0 or more, got {num_groups}.")
         if num_groups is None and (layout == "time_major" or len(layers) == 1):
-            codes = self._read(ids, [layer for layer in layers for _ in range(self.codes_per_layer[layer])], cyclic=True)
+            codes = self._read(
+                ids, [layer for layer in layers for _ in range(self.codes_per_layer[layer])], cyclic=True
+            )
             return self._merge(codes, layers, "time_major", None)
         if num_groups is not None:
             codes = self._read(ids, self._pattern(layers, layout, num_groups))
             return self._merge(codes, layers, layout, num_groups)
-        for num_groups, unread in self._possible_groups(ids, layers):
-            pattern = [self._tables[layer] for layer in self._pattern(layers, layout, num_groups)]
-            if (reading := read_codes(ids, pattern, cyclic=False, partial=False)).codes is not None:
-                return self._merge(reading.codes, layers, layout, num_groups)
-        self._raise_no_split(ids, layers)
+        candidates, furthest = self._possible_groups(ids, layers)
+        for groups in candidates:
+            pattern = [self._tables[layer] for layer in self._pattern(layers, layout, groups)]
+            if (codes := read_codes(ids, pattern, cyclic=False, partial=False).codes) is not None:
+                return self._merge(codes, layers, layout, groups)
+        if len(candidates) == 1:  # the length leaves one number: with it, the id that is wrong shows
+            self._read(ids, self._pattern(layers, layout, candidates[0]))
+        proportions = ":".join(str(self.codes_per_layer[layer]) for layer in layers)
+        stop = (
+            f"position {furthest}, which holds {self._describe(ids[furthest])}" if furthest < len(ids) else "their end"
+        )
+        raise ValueError(
+            f"{len(ids)} ids are not the codes of layers {list(layers)} one after the other in the proportions "
+            f"{proportions}, for any number of groups: the codes of layer {layers[0]} can be read at most up to {stop}. "
+            "Give `num_groups` to read a part of a clip."
+        )
 
     def _pattern(self, layers: Iterable[int], layout: str, num_groups: int) -> list[int]:
-        """The layer of each code in turn."""
+        """The layer of each code of a clip in turn."""
         if layout == "time_major":
             return [layer for layer in layers for _ in range(self.codes_per_layer[layer])] * num_groups
         return [layer for layer in layers for _ in range(self.codes_per_layer[layer] * num_groups)]
+
+    def _read(self, ids: list[int], pattern: list[int], cyclic: bool = False) -> list[int]:
+        """The codes of ids in the layers' order given, of all the pattern if possible, otherwise of its beginning."""
+        tables = [self._tables[layer] for layer in pattern]
+        for partial in (False, True):
+            reading = read_codes(ids, tables, cyclic, partial)
+            if reading.codes is not None:
+                return reading.codes
+        where = f"Position {reading.position} holds {self._describe(ids[reading.position])}"
+        if not cyclic and reading.count == len(pattern):
+            raise ValueError(f"{where}, but the {len(pattern)} codes of all groups end before it; cut the ids there.")
+        layer = pattern[reading.count % len(pattern)]
+        raise ValueError(
+            f"{where}, where layer {layer} has no code that goes on so. Expected are the ids of codes alone, in the "
+            "layout and layers asked for; cut off what a language model wrote besides."
+        )
+
+    def _describe(self, token_id: int) -> str:
+        known = 0 <= token_id < len(self.tokenizer)
+        return f"the id {token_id} ({self.tokenizer.decode([token_id])!r})" if known else f"the unknown id {token_id}"
+
+    def _possible_groups(self, ids: list[int], layers: tuple[int, ...]) -> tuple[list[int], int]:
+        """The numbers of groups that layer-major ids of several layers may have by their first layer and length.
+
+        Returns:
+            The numbers, ascending, and the furthest position to which the first layer can be read.
+        """
+        first, *others = layers
+        least, most = (sum(self.codes_per_layer[k] * self._tables[k].lengths[end] for k in others) for end in (-1, 0))
+        possible, furthest, groups, frontier = [], 0, 0, {0}
+        while frontier:
+            furthest = max(furthest, *frontier)
+            if any(least * groups <= len(ids) - position <= most * groups for position in frontier):
+                possible.append(groups)
+            for _ in range(self.codes_per_layer[first]):
+                frontier = {at + n for at in frontier for n, _ in self._tables[first].matches(ids, at)}
+            groups += 1
+        return possible, furthest
+
+    def _merge(self, codes: list[int], layers: tuple[int, ...], layout: str, num_groups: int | None) -> torch.Tensor:
+        """Codes (rows, groups) from those in a layout's order; −1 where they end before `num_groups` groups."""
+        counts = [self.codes_per_layer[layer] for layer in layers]
+        if layout == "time_major":
+            whole = len(codes) // sum(counts)
+            merged = torch.full((sum(counts), whole if num_groups is None else num_groups), -1)
+            merged[:, :whole] = torch.tensor(codes[: whole * sum(counts)]).view(whole, -1).T if whole else -1
+            return merged
+        flat = torch.full((sum(counts) * num_groups,), -1)
+        flat[: len(codes)] = torch.tensor(codes, dtype=torch.long)
+        parts = flat.split([count * num_groups for count in counts])
+        return torch.cat([part.view(num_groups, count).T for count, part in zip(counts, parts)])
+
+    # Prompts --------------------------------------------------------------------------------------------------------
+
+    def segments_to_ids(self, segments: Iterable, layers=(0,), layout="layer_major") -> list[int]:
+        """The ids of texts and clips in turn, each segment encoded by itself, without special tokens.
+
+        Args:
+            segments: Strings and clips' codes; an empty string gives nothing.
+            layers: The clips' layers to write; None for all.
+            layout: Their layout.
+        """
+        segments = list(segments)
+        texts = [segment for segment in segments if isinstance(segment, str)]
+        encoded = iter(self._encode(texts))
+        ids = []
+        for segment in segments:
+            if isinstance(segment, str):
+                ids += next(encoded)
+            else:
+                ids += self.codes_to_ids(_as_tensor(segment, ndim=2), layers, layout)
+        return ids
+
+    def few_shot_prompt(
+        self,
+        examples,
+        query,
+        labels=None,
+        instruction=True,
+        repeats=1,
+        layers=(0,),
+        layout="layer_major",
+        template=None,
+    ) -> list[int]:
+        """The ids of a few-shot prompt, to which the language model's continuation is the query's output.
+
+        With the default template and LLaMA 2's tokenizer it is the original's prompt, id for id (arXiv 2406.10056).
+
+        Args:
+            examples: The demonstrations in order, pairs of an input and an output. Both may be a clip's codes or a text
+                (a label): understanding takes codes and labels, generation texts or codes and codes.
+            query: The input to answer, codes or a text.
+            labels: The options that the instruction names; by default the demonstrations' labels, each once, in order
+                of appearance.
+            instruction: Whether the template's instruction comes first; or a text of your own.
+            repeats: How often all the demonstrations stand there, in the same order (the "repeats" of Frozen,
+                Tsimpoukelli et al. 2021, which the paper takes over).
+            layers: The clips' layers to write; None for all.
+            layout: Their layout.
+            template: A [`FewShotTemplate`] or its fields, in place of the processor's.
+
+        Raises:
+            ValueError: If the instruction has no labels to name, or `repeats` is below 1.
+        """
+        template = self.template if template is None else FewShotTemplate.make(template)
+        examples = [tuple(example) for example in examples]
+        if any(len(example) != 2 for example in examples):
+            raise ValueError("A demonstration is an (input, output) pair, each a clip's codes or a text.")
+        if repeats < 1:
+            raise ValueError(f"`repeats` counts how often the demonstrations stand there: 1 or more, got {repeats}.")
+        segments = []
+        if instruction is True:
+            labels = labels or list(dict.fromkeys(output for _, output in examples if isinstance(output, str)))
+            if not labels:
+                raise ValueError(
+                    "The instruction names the labels, but there are none: give `labels`, or, where the outputs are "
+                    "audio, `instruction=False` or an instruction of your own."
+                )
+            options = template.separator.join(template.option.replace("{label}", label) for label in labels)
+            segments.append(template.instruction.replace("{labels}", options))
+        elif instruction:
+            segments.append(instruction)
+        before, _, rest = template.pair.partition("{input}")
+        between, _, after = rest.partition("{output}")
+        for source, output in examples * repeats:
+            segments += [before, _written(source, template), between, _written(output, template), after]
+        segments += [before, _written(query, template), between]
+        return self._leading_ids() + self.segments_to_ids(segments, layers, layout)
+
+    def label_ids(self, label: str, template=None) -> list[int]:
+        """The ids that a language model writes for a label after a few-shot prompt, with what ends it.
+
+        Raises:
+            ValueError: If the template leaves the end to the tokenizer's end-of-sequence token, and it has none.
+        """
+        template = self.template if template is None else FewShotTemplate.make(template)
+        text = _written(label, template)
+        if template.label_end is not None:
+            return self.segments_to_ids([text, template.label_end])
+        if self.tokenizer.eos_token_id is None:
+            raise ValueError("The tokenizer has no end-of-sequence token: give the template a `label_end`.")
+        return self.segments_to_ids([text]) + [self.tokenizer.eos_token_id]
+
+    def _leading_ids(self) -> list[int]:
+        """The beginning-of-sequence token, if the tokenizer puts it in front by itself."""
+        bos, added = self.tokenizer.bos_token_id, self.tokenizer("")["input_ids"]
+        return [bos] if bos is not None and added[:1] == [bos] else []
+
+    def __call__(
+        self,
+        audio=None,
+        text=None,
+        audio_codes=None,
+        sampling_rate=None,
+        layers=(0,),
+        layout="layer_major",
+        add_special_tokens=True,
+        padding=None,
+        padding_side="left",
+        return_tensors=None,
+        **kwargs,
+    ) -> BatchFeature:
+        """Prepares audio for the codec, or text with clips for the language model.
+
+        Args:
+            audio: Waveforms for the feature extractor.
+            text (`str` or `list[str]`): Texts with an `<audio>` for every clip.
+            audio_codes: The clips' codes in the placeholders' order: for a text a clip, a batch or a list of clips; for
+                a list of texts one of these each.
+            sampling_rate: The audio's, in Hz, for the feature extractor.
+            layers: The clips' layers to write; None for all.
+            layout: Their layout.
+            add_special_tokens: Whether the tokenizer's beginning-of-sequence token comes first, if it has that habit.
+            padding: Whether texts of a batch are padded to the longest; for audio, as the feature extractor takes it.
+            padding_side: The side for texts: left, so that a language model continues each, or right.
+            return_tensors: "pt" or "np" for tensors.
+            kwargs: For the feature extractor.
+
+        Returns:
+            `input_values` and `padding_mask` for audio; `input_ids` and `attention_mask` for text, of one list for a
+            single text without `return_tensors`, otherwise with a batch dimension.
+
+        Raises:
+            ValueError: If clips and placeholders differ in number, or texts differ in length where a tensor is wanted.
+        """
+        if text is None and audio_codes is not None:
+            raise ValueError("`audio_codes` go into a `text`, at its `<audio>` placeholders; got no text.")
+        if audio is None and text is None:
+            raise ValueError("Give `audio`, or `text` (with `audio_codes` for its `<audio>` placeholders).")
+        data = {}
+        if audio is not None:
+            if padding is not None:
+                kwargs["padding"] = padding
+            kwargs["return_tensors"] = return_tensors
+            data.update(self.feature_extractor(audio, sampling_rate=sampling_rate, **kwargs))
+        elif kwargs:
+            raise TypeError(f"Unexpected arguments for text: {', '.join(kwargs)}.")
+        if text is not None:
+            single = isinstance(text, str)
+            texts = [text] if single else list(text)
+            codes = [None] * len(texts) if audio_codes is None else [audio_codes] if single else list(audio_codes)
+            if len(codes) != len(texts):
+                raise ValueError(f"Got {len(texts)} texts, but audio codes for {len(codes)}.")
+            leading = self._leading_ids() if add_special_tokens else []
+            segments = [list(self._interleave(item, clips)) for item, clips in zip(texts, codes)]
+            batch = [leading + self.segments_to_ids(item, layers, layout) for item in segments]
+            encoded = self._pad(batch, padding, padding_side, return_tensors)
+            if single and return_tensors is None:
+                encoded = {name: values[0] for name, values in encoded.items()}
+            data.update(encoded)
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def _interleave(self, text: str, audio_codes) -> Iterator:
+        """The segments of a text with clips in place of its placeholders."""
+        clips = [] if audio_codes is None else audio_codes
+        if isinstance(clips, torch.Tensor | np.ndarray) and clips.ndim == 2:
+            clips = [clips]
+        first, *others = text.split(self.audio_token)
+        if len(clips) != len(others):
+            raise ValueError(
+                f"A text has {len(others)} {self.audio_token} placeholders, but {len(clips)} clips of audio codes came "
+                "for it. Codes come from the codec's `encode`, one clip a placeholder."
+            )
+        yield first
+        for clip, segment in zip(clips, others):
+            yield clip
+            yield segment
+
+    def _pad(self, batch: list[list[int]], padding, side: str, return_tensors) -> dict[str, list[list[int]]]:
+        length = max(map(len, batch), default=0)
+        ragged = any(len(ids) != length for ids in batch)
+        if ragged and return_tensors is not None and not padding:
+            raise ValueError(
+                f"The texts have {min(map(len, batch))} to {length} ids, which is no tensor: give `padding=True`."
+            )
+        if side not in ("left", "right"):
+            raise ValueError(f"`padding_side` is 'left' or 'right', got {side!r}.")
+        masks = [[1] * len(ids) for ids in batch]
+        if padding and ragged:
+            tokenizer = self.tokenizer
+            pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+            if pad is None:
+                raise ValueError("The tokenizer has neither a pad nor an end-of-sequence token; set `pad_token`.")
+            fill = [length - len(ids) for ids in batch]
+            left = side == "left"
+            batch = [[pad] * n + ids if left else ids + [pad] * n for n, ids in zip(fill, batch)]
+            masks = [[0] * n + mask if left else mask + [0] * n for n, mask in zip(fill, masks)]
+        return {"input_ids": batch, "attention_mask": masks}
+
+    def _check_layers(self, layers) -> tuple[int, ...]:
+        every = tuple(range(self.num_layers))
+        layers = every if layers is None else (layers,) if isinstance(layers, int) else tuple(layers)
+        if not layers or any(layer not in every for layer in layers) or sorted(set(layers)) != list(layers):
+            raise ValueError(f"`layers` are some of {list(every)} in ascending order, got {list(layers)}.")
+        return layers
+
+    # Files ----------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict:
+        """What processor_config.json holds; words and tables are in audio_words.json."""
+        return {**super().to_dict(), "template": dataclasses.asdict(self.template)}
+
+    def to_json_file(self, json_file_path: str | os.PathLike) -> None:
+        """Writes processor_config.json, and audio_words.json beside it.
+
+        `save_pretrained` calls this between noting which files there are and pushing those that are new.
+        """
+        super().to_json_file(json_file_path)
+        content = {"words": self._words, "token_ids": [table.to_json() for table in self._tables]}
+        path = os.path.join(os.path.dirname(json_file_path), WORDS_NAME)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, separators=(",", ":"))
+        logger.info(f"audio words saved in {path}")
+
+    @classmethod
+    def get_processor_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict, dict]:
+        """`ProcessorMixin.get_processor_dict` with `words` and `token_ids` from audio_words.json, a folder's or the Hub's.
+
+        Raises:
+            OSError: If there is no such file.
+            ValueError: If it does not hold words and tables.
+        """
+        processor_dict, unused = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
+        path = cached_file(pretrained_model_name_or_path, WORDS_NAME, **hub_kwargs)
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        if not isinstance(content, dict) or not {"words", "token_ids"} <= content.keys():
+            raise ValueError(f"{path} should hold `words` and `token_ids`, as `save_pretrained` writes them.")
+        return {**processor_dict, "words": content["words"], "token_ids": content["token_ids"]}, unused
+
+
+def _encode(tokenizer, texts: Sequence[str], prefix: str = "") -> list[list[int]]:
+    """Each text's ids by itself, without special tokens; the prefix goes before all but empty texts."""
+    if not texts:
+        return []
+    texts = [text and prefix + text for text in texts]
+    return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+
+
+def _written(content, template: FewShotTemplate):
+    """An input or output as a segment: codes as they are, a text as the template writes it."""
+    return template.text.replace("{text}", content) if isinstance(content, str) else content
+
+
+def _as_tensor(values, name: str = "audio_codes", ndim: int | None = None) -> torch.Tensor:
+    """Integers as int64 on the CPU.
+
+    Raises:
+        ValueError: For what is no array of integers, or not of `ndim` dimensions.
+    """
+    try:
+        tensor = torch.as_tensor(values).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"`{name}` takes an array of integers, got {type(values).__name__}: {error}") from error
+    if tensor.numel() and (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool):
+        raise ValueError(f"`{name}` takes integers, got {tensor.dtype}.")
+    if ndim is not None and tensor.ndim != ndim:
+        raise ValueError(f"`{name}` has {ndim} dimension(s) here, got the shape {tuple(tensor.shape)}.")
+    return tensor.long()
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ValueError(f"`layout` is one of {', '.join(LAYOUTS)}, got {layout!r}.")
+
+
+def _check_strides(vq_strides: Iterable[int]) -> tuple[int, ...]:
+    strides = tuple(vq_strides)
+    if not strides or any(not isinstance(s, int) or s < 1 or strides[0] % s for s in strides):
+        raise ValueError(f"`vq_strides` are positive integers that divide the first of them, got {list(strides)}.")
+    return strides
+
+
+__all__ = ["FewShotTemplate", "LLMCodecProcessor"]
