@@ -2,6 +2,7 @@
 """`pipeline("audio-fewshot")`: a frozen language model answers about audio from a few examples in its prompt."""
 
 import base64
+import json
 import os
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Pipeline, PreTrainedModel
 from transformers.audio_utils import load_audio
+from transformers.dynamic_module_utils import custom_object_save
+from transformers.utils import CONFIG_NAME
 
 from .scoring_llm_codec import score_continuations
 
@@ -73,6 +76,7 @@ class AudioFewShotPipeline(Pipeline):
         """Saves the codec, its processor and this pipeline's code; the language model stays where it is."""
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory, **kwargs)
+        add_pipeline(save_directory)
 
     def _sanitize_parameters(self, prompt=None):
         return ({}, {}, {}) if prompt is None else ({}, {"prompt": prompt}, {"labels": prompt["labels"]})
@@ -178,4 +182,17 @@ class AudioFewShotPipeline(Pipeline):
         return [{"label": label, "score": score} for label, score in ranked]
 
 
-__all__ = ["AudioFewShotPipeline"]
+def add_pipeline(folder: str | os.PathLike) -> None:
+    """Adds this pipeline to a saved codec: its code, and where to find it in config.json."""
+    custom_object_save(AudioFewShotPipeline, folder)
+    path = os.path.join(folder, CONFIG_NAME)
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    implementation = f"{__name__.rpartition('.')[2]}.{AudioFewShotPipeline.__name__}"
+    config["custom_pipelines"] = {"audio-fewshot": {"impl": implementation, "pt": ["AutoModel"], "type": "audio"}}
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2, sort_keys=True)
+    os.replace(path + ".tmp", path)
+
+
+__all__ = ["AudioFewShotPipeline", "add_pipeline"]

@@ -3,10 +3,8 @@
 
 from pathlib import Path
 
-from transformers.dynamic_module_utils import custom_object_save
-
 from .modeling_llm_codec import LLMCodecModel
-from .pipeline_audio_fewshot import AudioFewShotPipeline
+from .pipeline_audio_fewshot import add_pipeline
 from .processing_llm_codec import LLMCodecProcessor
 
 
@@ -20,15 +18,8 @@ def save_codec(model: LLMCodecModel, processor: LLMCodecProcessor, folder: str |
         processor (`LLMCodecProcessor`): Its words.
         folder (`str` or `Path`): Where to; made if it is not there.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    model_class, pipeline_class = type(model).__name__, AudioFewShotPipeline.__name__
-    module = type(model).__module__.rsplit(".", 1)[-1]
-    model.config.auto_map = {"AutoModelForAudioTokenization": f"{module}.{model_class}"}
-    pipeline_module = AudioFewShotPipeline.__module__.rsplit(".", 1)[-1]
-    model.config.custom_pipelines = {
-        "audio-fewshot": {"impl": f"{pipeline_module}.{pipeline_class}", "pt": ["AutoModel"], "type": "audio"}
-    }
+    module, name = type(model).__module__.rpartition(".")[2], type(model).__name__
+    model.config.auto_map = {"AutoModelForAudioTokenization": f"{module}.{name}"}  # the others add themselves
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    custom_object_save(AudioFewShotPipeline, folder)
+    add_pipeline(folder)

@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--language_model", help="id or folder; by default the embedded default's")
     parser.add_argument("--max_minutes", type=float, default=90)
     parser.add_argument("--max_steps", type=int, default=100_000)
+    parser.add_argument("--quantize_after", type=int, default=400)
     parser.add_argument("--export_only", action="store_true", help="export the checkpoint without training on")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -63,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             batch_size=4,
             max_minutes=args.max_minutes,
             max_steps=args.max_steps,
+            quantize_after=args.quantize_after,
             compile=True,
         ),
     )

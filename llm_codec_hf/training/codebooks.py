@@ -40,28 +40,48 @@ class ProjectedCodebooks(nn.Module):
         tables (`Sequence[torch.Tensor]`): `(entries, embedding_dim)` a layer. A word of several tokens is the mean of
             their rows.
         latent_dim (`int`): Channels of the codec's latents.
-
-    The projections start where the entries are centred, uncorrelated and of unit variance (the table's principal
-    components, whitened): embeddings of a language model lie in a narrow cone, where a random projection would leave
-    cosine little to tell them apart by.
     """
 
     def __init__(self, tables: Sequence[torch.Tensor], latent_dim: int):
         super().__init__()
-        self.projections = nn.ModuleList()
+        self.projections = nn.ModuleList(nn.Linear(table.shape[1], latent_dim) for table in tables)
         for k, table in enumerate(tables):
             self.register_buffer(f"table_{k}", table.float(), persistent=False)
-            projection = nn.Linear(table.shape[1], latent_dim)
-            self.projections.append(projection)
-            if min(table.shape) > latent_dim:
-                mean = table.double().mean(dim=0)
-                _, scale, directions = torch.linalg.svd(table.double() - mean, full_matrices=False)
-                weight = directions[:latent_dim] / scale[:latent_dim, None] * len(table) ** 0.5
-                # a random rotation, so that layers do not share their axes
-                rotation = torch.linalg.qr(torch.randn(latent_dim, latent_dim, dtype=torch.float64))[0]
-                weight = rotation @ weight / 2**k
-                projection.weight.data.copy_(weight)
-                projection.bias.data.copy_(-weight @ mean)
 
     def forward(self) -> list[torch.Tensor]:
-        return [projection(self.get_buffer(f"table_{k}")) for k, projection in enumerate(self.projections)]
+        return [self.project(k) for k in range(len(self.projections))]
+
+    def project(self, layer: int) -> torch.Tensor:
+        """The codebook of one layer."""
+        return self.projections[layer](self.get_buffer(f"table_{layer}"))
+
+    @torch.no_grad()
+    def fit(self, layer: int, latents: torch.Tensor, mean_share: float, rank: int = 12) -> None:
+        """
+        Sets a layer's projection so that its entries are spread as the latents are.
+
+        The table's leading principal components, whitened, are mapped to the latents' leading ones. A projection that
+        starts at random leaves all but a few dozen entries unused for good: embeddings of a language model lie in a
+        narrow cone, and thousands of entries do not cover a space of hundreds of dimensions, but cover a dozen.
+
+        Args:
+            layer: Number of the layer.
+            latents: What the layer quantizes, `(samples, latent_dim)`.
+            mean_share: The part of the latents' mean that the entries take on. As long as each layer is left some, the
+                cosine tells lengths apart and not directions alone.
+            rank: Components to map.
+        """
+        table, latents = self.get_buffer(f"table_{layer}").double(), latents.double()
+        rank = min(rank, *table.shape, *latents.shape)
+        mean, spread, components = principal_components(latents, rank)
+        table_mean, table_spread, table_components = principal_components(table, rank)
+        weight = (components.T * spread) @ (table_components / table_spread[:, None])
+        self.projections[layer].weight.copy_(weight)
+        self.projections[layer].bias.copy_(mean_share * mean - weight @ table_mean)
+
+
+def principal_components(samples: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean `(dim,)`, standard deviations `(rank,)` and directions `(rank, dim)` of `(samples, dim)`, largest first."""
+    mean = samples.mean(dim=0)
+    _, scale, directions = torch.linalg.svd(samples - mean, full_matrices=False)
+    return mean, scale[:rank] / len(samples) ** 0.5, directions[:rank]

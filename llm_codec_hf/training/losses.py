@@ -34,5 +34,5 @@ def multi_resolution_stft_loss(
         estimate, target = stft_magnitude(reconstruction, fft_size), stft_magnitude(audio, fft_size)
         # a floor of the norm, so that a silent item weighs no more than a very quiet one
         convergence = (estimate - target).norm(dim=(1, 2)) / target.norm(dim=(1, 2)).clamp(min=1.0)
-        total = total + convergence.mean() + F.l1_loss(estimate.clamp(min=1e-3).log(), target.clamp(min=1e-3).log())
+        total = total + convergence.mean() + F.l1_loss(estimate.clamp(min=1e-2).log(), target.clamp(min=1e-2).log())
     return total / len(fft_sizes)

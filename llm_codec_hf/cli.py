@@ -1,0 +1,211 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""
+The command line, `llm-codec`: audio to words of a language model, words to audio, and answers about audio.
+
+Results go to stdout, a line each; what went wrong goes to stderr, a line each, and the exit status is then 2.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import cli_commands
+from .version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Runs the command line.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0, or 2 where something went wrong.
+    """
+    parser = make_parser()
+    args, args.arguments = parser.parse_known_args(argv)
+    if args.arguments and args.run is not cli_commands.convert:
+        parser.error(f"unrecognized arguments: {' '.join(args.arguments)}")
+    try:
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except cli_commands.USER_ERRORS as error:
+        if args.debug:
+            raise
+        return cli_commands.report(error)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; in what it parses, `run` is the command's function."""
+    parser = argparse.ArgumentParser(
+        prog="llm-codec",
+        description="Audio in words of a frozen language model: a codec, and what a language model says about audio.",
+        epilog=_examples("demo", "words bark.wav", "encode bark.wav", "classify bark.wav --examples clips/")
+        + "\n`llm-codec COMMAND --help` says more about a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"llm-codec {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    command = _add(
+        commands,
+        cli_commands.encode,
+        "Encodes audio to files of codes.",
+        "Prints the files' names.",
+        "encode bark.wav",
+        "encode music.flac --resample --channels mean --output music.safetensors",
+        "encode clips/*.wav --output codes/",
+    )
+    command.add_argument("files", nargs="+", type=Path, metavar="AUDIO", help="wav, flac, ogg, mp3, …")
+    _add_model(command)
+    _add_output(command, "bark.safetensors beside bark.wav")
+    _add_audio(command)
+
+    command = _add(
+        commands,
+        cli_commands.decode,
+        "Decodes files of codes to wav.",
+        "The wav is 16-bit, at the codec's rate, of the length that was encoded. Prints the files' names.",
+        "decode bark.safetensors",
+        "decode bark.safetensors --output again.wav",
+        "decode codes/*.safetensors --output decoded/",
+    )
+    command.add_argument("files", nargs="+", type=Path, metavar="CODES", help="what `llm-codec encode` wrote")
+    _add_model(command)
+    _add_output(command, "bark.decoded.wav beside bark.safetensors")
+
+    command = _add(
+        commands,
+        cli_commands.words,
+        "Prints the words of a clip.",
+        "A line a layer: words of the first layer, tokens of the others.",
+        "words bark.wav",
+        "words bark.safetensors --layers 0",
+    )
+    command.add_argument(
+        "audio_or_codes", type=Path, metavar="AUDIO_OR_CODES", help="audio, or a .safetensors of codes"
+    )
+    command.add_argument("--layers", type=layers, help="the layers to print, such as 0,2; all by default")
+    _add_model(command)
+    _add_audio(command)
+
+    command = _add(
+        commands,
+        cli_commands.classify,
+        "Labels audio by examples.",
+        "A language model reads the examples and scores every label. Prints label and score, best first,\n"
+        "with a tab between, and the query's name before them if there are several. Takes audio of any rate.",
+        "classify bark.wav --examples clips/",
+        "classify a.wav b.wav --examples clips/ --labels dog,cat --shots 3 --json",
+        "classify bark.wav --examples clips/ --model OUT --language_model meta-llama/Llama-2-7b-hf",
+    )
+    command.add_argument("query", nargs="+", metavar="QUERY", help="audio files or URLs")
+    command.add_argument("--examples", required=True, type=Path, metavar="DIR", help="a subfolder of clips a label")
+    command.add_argument("--labels", type=labels, metavar="A,B", help="labels to choose from; all by default")
+    command.add_argument("--shots", type=count, metavar="N", help="examples a label, first by name; all by default")
+    command.add_argument("--layers", type=layers, default=(0,), help="layers in the prompt: 0 (default), or 0,1,2")
+    command.add_argument("--no-instruction", action="store_true", help="leave out the sentence that names the labels")
+    command.add_argument("--json", action="store_true", help="print a JSON object a query")
+    _add_model(command)
+    command.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
+
+    _add(
+        commands,
+        cli_commands.convert,
+        "Converts a checkpoint of the original implementation.",
+        "Takes the options of `python -m conversion.convert_original_checkpoint`, whose --help lists them.",
+        "convert --checkpoint_path X.pth --config_path X.yaml --words_path X.npy --tokenizer X.model --output_dir OUT",
+        usage="llm-codec convert [-h] [--debug] OPTION...",
+        allow_abbrev=False,
+    )
+    command = _add(
+        commands,
+        cli_commands.demo,
+        "Runs the demo.",
+        "Real clips: their words, the language model's answers, and a reconstruction with a picture of it.",
+        "demo",
+        "demo --output_dir out",
+    )
+    command.add_argument(
+        "--output_dir", type=Path, default=Path("llm_codec_demo"), metavar="DIR", help="by default %(default)s"
+    )
+    return parser
+
+
+def _add(
+    commands, run: Callable[[argparse.Namespace], int], title: str, more: str, *examples: str, **kwargs
+) -> argparse.ArgumentParser:
+    """Adds a command, of the name of its function."""
+    command = commands.add_parser(
+        run.__name__,
+        help=title.rstrip("."),
+        description=f"{title}\n{more}",
+        epilog=_examples(*examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **kwargs,
+    )
+    command.set_defaults(run=run)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return command
+
+
+def _examples(*lines: str) -> str:
+    return "examples:\n" + "".join(f"  llm-codec {line}\n" for line in lines)
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", metavar="M", help="the codec, an id or a folder; the embedded one by default")
+    command.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, …; an accelerator if there is one")
+
+
+def _add_output(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--output",
+        metavar="OUT",
+        help=f"file to write, or for several inputs the folder to write to; by default {default}",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite files that exist")
+
+
+def _add_audio(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--resample", action="store_true", help="resample audio of another rate, rather than refuse it"
+    )
+    command.add_argument(
+        "--channels",
+        type=channels,
+        metavar="mean|N",
+        help="average several channels, or take number N, counted from 0; refused by default",
+    )
+
+
+# ---- Types of arguments: argparse puts their names into its messages
+
+
+def layers(text: str) -> tuple[int, ...]:
+    return tuple(int(layer) for layer in text.split(","))
+
+
+def labels(text: str) -> list[str]:
+    return text.split(",")
+
+
+def channels(text: str) -> str | int:
+    return text if text == "mean" else int(text)
+
+
+def count(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
