@@ -134,7 +134,7 @@ def make_parser() -> argparse.ArgumentParser:
         "demo --output_dir out",
     )
     command.add_argument(
-        "--output_dir", type=Path, default=Path("llm_codec_demo"), metavar="DIR", help="by default %(default)s"
+        "--output_dir", type=Path, default=Path("llm-codec-demo"), metavar="DIR", help="by default %(default)s"
     )
     return parser
 

@@ -20,8 +20,10 @@ USER_ERRORS = (ValueError, OSError, ImportError, SafetensorError)
 
 
 def encode(args: Namespace) -> int:
+    from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
+
     targets = _targets(args, ".safetensors")
-    model, feature_extractor = _load_model(args), _load_processor(args).feature_extractor
+    model, feature_extractor = _load_model(args), LLMCodecFeatureExtractor.from_pretrained(_model_path(args))
 
     def encode_file(path: Path) -> None:
         clip = _encode_file(path, model, feature_extractor, args)
@@ -51,11 +53,12 @@ def decode(args: Namespace) -> int:
 
 
 def words(args: Namespace) -> int:
+    from .processing_llm_codec import LLMCodecProcessor
+
     path = args.audio_or_codes
     _check_file(path)
-    processor = _load_processor(args)
+    config, processor = _load_config(args), LLMCodecProcessor.from_pretrained(_model_path(args))
     if path.suffix == ".safetensors":
-        config = _load_config(args)
         clip = _named(path, lambda path: _load_codes(path, config, args))
     else:
         model = _load_model(args)
@@ -72,14 +75,13 @@ def classify(args: Namespace) -> int:
     from transformers import pipeline
 
     from .embedded import default_language_model
-    from .pipeline_audio_fewshot import AudioFewShotPipeline
 
+    _load_config(args)  # a model of another kind is refused
     pipe = pipeline(
         "audio-fewshot",
         model=_model_path(args),
         language_model=args.language_model or str(default_language_model()),
         device=_device(args.device),
-        pipeline_class=AudioFewShotPipeline,  # this one, not the code that a codec carries
     )
     answers = pipe(
         [_named(path, pipe.load_audio) for path in args.query],
@@ -111,7 +113,8 @@ def convert(args: Namespace) -> int:
 def demo(args: Namespace) -> int:
     from .demo import run
 
-    run(args.output_dir)
+    for line in run(args.output_dir):
+        print(line, flush=True)
     return 0
 
 
@@ -129,9 +132,12 @@ def _load_config(args: Namespace):
 
     from .configuration_llm_codec import LLMCodecConfig
 
-    config = AutoConfig.from_pretrained(_model_path(args))
+    try:
+        config = AutoConfig.from_pretrained(_model_path(args))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--model {_model_path(args)}: {error}") from error
     if not isinstance(config, LLMCodecConfig):
-        raise ValueError(f"--model {args.model} is a {config.model_type}, not an llm_codec.")
+        raise ValueError(f"--model {_model_path(args)}: this is a {config.model_type}, not an llm_codec.")
     return config
 
 
@@ -140,12 +146,6 @@ def _load_model(args: Namespace):
 
     config, device = _load_config(args), _device(args.device)
     return LLMCodecModel.from_pretrained(_model_path(args), config=config, use_safetensors=True).to(device).eval()
-
-
-def _load_processor(args: Namespace):
-    from .processing_llm_codec import LLMCodecProcessor
-
-    return LLMCodecProcessor.from_pretrained(_model_path(args))
 
 
 def _device(name: str | None):

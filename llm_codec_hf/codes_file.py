@@ -5,11 +5,12 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .audio_files import Audio
 from .configuration_llm_codec import LLMCodecConfig
@@ -79,7 +80,8 @@ class EncodedClip:
         values = {name: value for name, value in vars(self).items() if name != "audio_codes"}
         metadata = {name: v if isinstance(v, str) else json.dumps(v) for name, v in values.items()}
         metadata |= {"format": FORMAT, "format_version": FORMAT_VERSION}
-        save_file({"audio_codes": self.audio_codes.int().contiguous()}, path, metadata)
+        content = save({"audio_codes": self.audio_codes.int().contiguous()}, metadata)
+        Path(path).write_bytes(content)  # `save_file` would make a file that its owner alone can read
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "EncodedClip":

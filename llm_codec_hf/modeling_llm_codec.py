@@ -564,7 +564,7 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         )
 
     def dequantize(self, audio_codes: torch.LongTensor) -> torch.FloatTensor:
-        """Codes `(batch, codes_per_group, groups)` → the latents that the decoder reads, `(batch, latent_dim, frames)`."""
+        """Codes `(batch, codes_per_group, groups)` → the decoder's latents, `(batch, latent_dim, frames)`."""
         self._check_codes(audio_codes, None)
         return self.quantizer.decode(self.split_layers(audio_codes))
 

@@ -341,8 +341,8 @@ class LLMCodecProcessor(ProcessorMixin):
         )
         raise ValueError(
             f"{len(ids)} ids are not the codes of layers {list(layers)} one after the other in the proportions "
-            f"{proportions}, for any number of groups: the codes of layer {layers[0]} can be read at most up to {stop}. "
-            "Give `num_groups` to read a part of a clip."
+            f"{proportions}, for any number of groups: the codes of layer {layers[0]} can be read at most up to "
+            f"{stop}. Give `num_groups` to read a part of a clip."
         )
 
     def _pattern(self, layers: Iterable[int], layout: str, num_groups: int) -> list[int]:
@@ -626,7 +626,7 @@ class LLMCodecProcessor(ProcessorMixin):
 
     @classmethod
     def get_processor_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict, dict]:
-        """`ProcessorMixin.get_processor_dict` with `words` and `token_ids` from audio_words.json, a folder's or the Hub's.
+        """`ProcessorMixin.get_processor_dict`, with `words` and `token_ids` from audio_words.json.
 
         Raises:
             OSError: If there is no such file.

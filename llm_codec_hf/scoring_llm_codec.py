@@ -40,8 +40,8 @@ def score_continuations(
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context is not None and longest > context:
         raise ValueError(
-            f"A prompt with its answer has {longest} tokens, {longest - context} more than the language model's context "
-            f"of {context}: give fewer or shorter examples, or fewer layers."
+            f"A prompt with its answer has {longest} tokens, {longest - context} more than the language model's "
+            f"context of {context}: give fewer or shorter examples, or fewer layers."
         )
     # at least the last token of a prompt is read again: it predicts the first of a continuation
     shared = min(len(commonprefix(list(prompts))), min(map(len, prompts)) - 1)

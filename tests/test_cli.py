@@ -90,6 +90,7 @@ def test_round_trip_has_the_original_length(cli, wav, codec, samples):
         expected = codec(audio[None, None]).audio_values[0, 0].numpy()
     assert np.abs(soundfile.read(decoded)[0] - expected).max() < 1e-4  # 16 bits
     assert sorted(path.parent.iterdir()) == sorted([path, encoded, decoded])
+    assert encoded.stat().st_mode == path.stat().st_mode  # as readable as files are here
 
 
 def test_another_rate_and_two_channels(cli, refused, wav, codec, processor, codec_dir, language_model):
@@ -236,10 +237,12 @@ def test_codes_of_another_codec(cli, refused, codes, codec_dir, capsys):
         assert f"written by '{codec_dir}', whose `codebook_sizes` is [24, 32, 48]; this codec's is" in message
 
 
-def test_models_that_are_none(refused, wav, tmp_path):
+def test_models_that_are_none(refused, wav, examples, tmp_path):
     BertConfig().save_pretrained(tmp_path / "bert")
-    assert "is a bert, not an llm_codec" in refused("encode", wav(), model=tmp_path / "bert")
-    refused("encode", wav(), model=tmp_path / "missing")
+    classify = ["classify", wav(), "--examples", examples, "--language_model", tmp_path]
+    assert "this is a bert, not an llm_codec" in refused(*classify, model=tmp_path / "bert")
+    assert "this is a bert, not an llm_codec" in refused("encode", wav(), model=tmp_path / "bert")
+    assert f"--model {tmp_path / 'missing'}: " in refused("words", wav(), model=tmp_path / "missing")
 
 
 def test_a_device_that_is_none(capsys, wav, codec_dir):

@@ -15,7 +15,8 @@ SCRIPT = """
 import sys
 sys.modules["llm_codec_hf"] = None  # not importable, whatever is installed
 import numpy as np, torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioTokenization, AutoProcessor, pipeline
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioTokenization, AutoProcessor
+from transformers import pipeline
 
 folder, language_model, clip, codes, answer = sys.argv[1:]
 audio = np.load(clip)

@@ -60,8 +60,8 @@ class RandomClips(Dataset):
                 durations.append(sum(frames))
         if not self.sources:
             raise ValueError(
-                f"Found no mono audio of {sampling_rate} Hz (.flac, .wav, .ogg) in the subfolders of {folder}; a subfolder "
-                "is a source."
+                f"Found no mono audio of {sampling_rate} Hz (.flac, .wav, .ogg) in the subfolders of {folder}; a "
+                "subfolder is a source."
             )
         weights = np.sqrt(durations)
         self.source_weights = weights / weights.sum()

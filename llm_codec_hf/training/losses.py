@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 def stft_magnitude(audio: torch.Tensor, fft_size: int) -> torch.Tensor:
-    """Magnitudes of `(batch, 1, samples)`, `(batch, fft_size / 2 + 1, frames)`: Hann windows of `fft_size`, hop a quarter."""
+    """`(batch, 1, samples)` → magnitudes `(batch, fft_size / 2 + 1, frames)`: Hann windows, hop a quarter."""
     window = torch.hann_window(fft_size, device=audio.device)
     spectrum = torch.stft(audio[:, 0], fft_size, fft_size // 4, window=window, return_complex=True)
     # the small constant bounds the gradient of the root where a bin is empty

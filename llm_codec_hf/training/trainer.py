@@ -36,7 +36,8 @@ class TrainingConfig:
         max_minutes: Minutes after which the run ends, whichever comes first; the learning rate falls with the nearer.
         learning_rate: Its peak, after `warmup_steps`; then half a cosine, to nearly zero.
         stft_weight, waveform_weight, commitment_weight, codebook_weight: Weights of the losses.
-        quantize_after: Steps of plain autoencoding before the codebooks are fitted to its latents and quantization starts.
+        quantize_after: Steps of plain autoencoding; then the codebooks are fitted to its latents, and quantization
+            starts.
         save_steps: Steps between checkpoints.
         seed: Seed of the weights, of the data order and of the noise.
         compile: Whether to compile the activations: on 2 CPU cores a step takes 0.7 of the time.
