@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import torch
-from transformers import pipeline
+from original_checkpoints import conversion_inputs, make_tokenizer
+from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, pipeline
 
-import llm_codec_hf  # noqa: F401
+from conversion.convert_original_checkpoint import convert
 
 SCRIPT = """
 import sys
@@ -67,3 +68,17 @@ def test_saved_pipeline(codec, codec_dir, language_model_dir, tmp_path):
     pipe = pipeline("audio-fewshot", model=str(codec_dir), language_model=str(language_model_dir))
     pipe.save_pretrained(tmp_path / "saved")
     run(SCRIPT, tmp_path / "saved", language_model_dir, tmp_path, codec, pipe)
+
+
+def test_converted_golden_checkpoint(tmp_path):
+    """Its codes equal the original's: test_conversion.py. Here they are the same without the package."""
+    folder = convert(**conversion_inputs("tiny", tmp_path))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=128, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "language_model")
+    make_tokenizer().save_pretrained(tmp_path / "language_model")
+    language_model_dir = tmp_path / "language_model"
+    pipe = pipeline("audio-fewshot", model=str(folder), language_model=str(language_model_dir))
+    run(SCRIPT, folder, language_model_dir, tmp_path, AutoModel.from_pretrained(folder), pipe)

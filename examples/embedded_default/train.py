@@ -7,18 +7,21 @@ Trains the embedded default: a small codec whose codebooks are SmolLM2-135M's to
         --output_dir RUN --max_minutes 90
 
 An interrupted run is resumed by the same command. `RUN/log.jsonl` holds the losses and the entries in use;
-`RUN/codec` is written at the end: the codec, its processor and the code to load it.
+`RUN/codec` is written at the end: the codec, its processor and the code to load it. With `--package_dir
+llm_codec_hf/embedded_default` the package's own copy is replaced.
 """
 
 import argparse
+import json
 import logging
+import shutil
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from llm_codec_hf import LLMCodecConfig, LLMCodecFeatureExtractor, LLMCodecModel, LLMCodecProcessor
+from llm_codec_hf import LLMCodecConfig, LLMCodecFeatureExtractor, LLMCodecModel, LLMCodecProcessor, save_codec
 from llm_codec_hf.embedded import default_language_model
 from llm_codec_hf.training.codebooks import ProjectedCodebooks, single_token_words
 from llm_codec_hf.training.trainer import Trainer, TrainingConfig
@@ -36,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--max_minutes", type=float, default=90)
     parser.add_argument("--max_steps", type=int, default=100_000)
     parser.add_argument("--quantize_after", type=int, default=400)
+    parser.add_argument("--package_dir", type=Path, help="where to put the codec as the package ships it")
     parser.add_argument("--export_only", action="store_true", help="export the checkpoint without training on")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -73,7 +77,6 @@ def main(argv: list[str] | None = None) -> None:
     else:
         trainer.train()
     codec = Path(args.output_dir) / "codec"
-    trainer.fold().save_pretrained(codec)
     processor = LLMCodecProcessor(
         LLMCodecFeatureExtractor(sampling_rate=config.sampling_rate),
         tokenizer,
@@ -81,8 +84,26 @@ def main(argv: list[str] | None = None) -> None:
         token_ids=[list(words.values()), tokens, tokens],
         vq_strides=config.vq_strides,
     )
-    processor.save_pretrained(codec)
+    save_codec(trainer.fold(), processor, codec)
     logging.info("Wrote %s.", codec)
+    if args.package_dir:
+        copy_without_code(codec, args.package_dir)
+
+
+def copy_without_code(codec: Path, package_dir: Path) -> None:
+    """Copies weights and JSON; the package has the code, and a copy of it would grow old."""
+    package_dir.mkdir(parents=True, exist_ok=True)
+    for path in codec.iterdir():
+        if path.suffix == ".json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            for part in (content, content.get("feature_extractor", {})):
+                for key in ("auto_map", "custom_pipelines", "is_local", "local_files_only"):
+                    part.pop(key, None)
+            separators = (",", ":") if path.stat().st_size > 10_000 else None
+            text = json.dumps(content, ensure_ascii=False, indent=None if separators else 2, separators=separators)
+            (package_dir / path.name).write_text(text + "\n", encoding="utf-8")
+        elif path.suffix != ".py":
+            shutil.copyfile(path, package_dir / path.name)
 
 
 if __name__ == "__main__":
