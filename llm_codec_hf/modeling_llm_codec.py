@@ -533,7 +533,6 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         input_values: torch.FloatTensor,
         padding_mask: torch.LongTensor | None = None,
         output_latents: bool = False,
-        return_dict: bool | None = None,
     ) -> tuple | LLMCodecEncoderOutput:
         r"""
         Encodes audio.
@@ -545,7 +544,6 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                 1 for audio, 0 for padding on either side.
             output_latents (`bool`, *optional*, defaults to `False`):
                 Whether to return the latents too.
-            return_dict (`bool`, *optional*): Whether to return an output object rather than a tuple.
 
         Returns:
             [`LLMCodecEncoderOutput`] or a tuple of its fields.
@@ -577,7 +575,6 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         noise: bool = True,
         generator: torch.Generator | None = None,
         length: int | None = None,
-        return_dict: bool | None = None,
     ) -> tuple | LLMCodecDecoderOutput:
         r"""
         Decodes codes, or quantized latents. Deterministic unless a `generator` is given.
@@ -595,7 +592,6 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                 Source of that noise; by default it is a fixed function of a sample's position.
             length (`int`, *optional*):
                 Samples to return; by default all of the groups'.
-            return_dict (`bool`, *optional*): Whether to return an output object rather than a tuple.
 
         Returns:
             [`LLMCodecDecoderOutput`] or a tuple of its field.
@@ -636,7 +632,6 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         noise: bool = True,
         generator: torch.Generator | None = None,
         codebooks: list[torch.Tensor] | None = None,
-        return_dict: bool | None = None,
     ) -> tuple | LLMCodecOutput:
         r"""
         input_values (`torch.FloatTensor` of shape `(batch_size, 1, samples)`):
