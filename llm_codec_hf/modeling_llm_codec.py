@@ -581,7 +581,8 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
 
         Args:
             audio_codes (`torch.LongTensor` of shape `(batch_size, codes_per_group, groups)`, *optional*):
-                Codes; groups with −1 are taken as masked when no mask is given.
+                Codes; −1 adds nothing, so that some layers decode alone. Without a mask, groups of nothing but −1 are
+                taken as padding.
             latents (`torch.FloatTensor` of shape `(batch_size, latent_dim, frames)`, *optional*):
                 Quantized latents in place of codes.
             audio_codes_mask (`torch.LongTensor` of shape `(batch_size, groups)`, *optional*):
@@ -605,7 +606,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         if audio_codes is not None:
             self._check_codes(audio_codes, audio_codes_mask)
             if audio_codes_mask is None and not torch.compiler.is_compiling() and (audio_codes < 0).any():
-                audio_codes_mask = (audio_codes >= 0).all(dim=1)
+                audio_codes_mask = (audio_codes >= 0).any(dim=1)
+                if not audio_codes_mask.any(dim=1).all():
+                    raise ValueError("An item of `audio_codes` is −1 throughout; leave it out of the batch.")
             latents = self.quantizer.decode(self.split_layers(audio_codes))
         frame_mask = None
         if audio_codes_mask is not None:

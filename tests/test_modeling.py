@@ -102,6 +102,17 @@ def test_any_number_of_groups_decodes(codec):
     torch.testing.assert_close(codec.decode(padded).audio_values[:, :, : 3 * 1920], part, atol=2e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_layers_decode_alone(codec):
+    codes = codec.encode(audio(7680)).audio_codes
+    words = torch.full_like(codes, -1)
+    words[:, 0] = codes[:, 0]
+    entries = codec.quantizer.layers[0].codebook[codes[0, 0]].T.repeat_interleave(4, dim=1)
+    assert torch.equal(codec.dequantize(words)[0], entries)
+    expected = codec.decode(latents=entries[None]).audio_values
+    torch.testing.assert_close(codec.decode(words).audio_values, expected, atol=2e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -119,6 +130,7 @@ def test_any_number_of_groups_decodes(codec):
         (lambda m: m.decode(torch.full((1, 7, 2), 24)), "layer 0"),
         (lambda m: m.decode(torch.zeros(1, 7, 2, dtype=torch.long), length=4000), "3840"),
         (lambda m: m.decode(torch.zeros(1, 7, 2, dtype=torch.long), audio_codes_mask=torch.ones(1, 3)), r"\(1, 3\)"),
+        (lambda m: m.decode(torch.full((1, 7, 2), -1)), "throughout"),
         (lambda m: m.dequantize(torch.zeros(7, 2, dtype=torch.long)), r"\(7, 2\)"),
     ],
 )
