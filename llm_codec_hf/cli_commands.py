@@ -35,7 +35,7 @@ def encode(args: Namespace) -> int:
 
 
 def decode(args: Namespace) -> int:
-    from .audio_files import write_wav
+    from .audio_llm_codec import write_wav
     from .codes_file import decode_clip
 
     # beside the codes there may be the audio that they were made of
@@ -164,7 +164,7 @@ def _device(name: str | None):
 
 def _encode_file(path: Path, model, feature_extractor, args: Namespace):
     """An audio file's codes, if its rate and channels are the codec's or --resample and --channels say what to do."""
-    from .audio_files import read_audio
+    from .audio_llm_codec import read_audio
     from .codes_file import encode_clip
 
     audio, expected = read_audio(path), feature_extractor.sampling_rate

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .audio_files import Audio
+from .audio_llm_codec import Audio
 from .configuration_llm_codec import LLMCodecConfig
 from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from .modeling_llm_codec import LLMCodecModel

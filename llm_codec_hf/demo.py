@@ -9,7 +9,6 @@ import numpy as np
 import soundfile as sf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
-from transformers.audio_utils import load_audio
 
 from .embedded import default_codec, default_language_model
 from .pipeline_audio_fewshot import AudioFewShotPipeline
@@ -62,7 +61,7 @@ def run(output_dir: str | Path = "llm-codec-demo") -> Iterator[str]:
 @torch.no_grad()
 def _reconstruct(pipe: AudioFewShotPipeline, path: str, output_dir: Path) -> Iterator[str]:
     rate = pipe.model.config.sampling_rate
-    audio = load_audio(path, sampling_rate=rate)
+    audio = pipe.load_audio(path)
     codes = pipe.encode([audio])[0]
     decoded = pipe.model.decode(codes[None], length=len(audio)).audio_values[0, 0].numpy()
     sf.write(output_dir / "original.wav", audio, rate)

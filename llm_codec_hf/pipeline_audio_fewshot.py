@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """`pipeline("audio-fewshot")`: a frozen language model answers about audio from a few examples in its prompt."""
 
-import base64
 import json
 import os
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Pipeline, PreTrainedModel
-from transformers.audio_utils import load_audio
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import CONFIG_NAME
 
+from .audio_llm_codec import read_audio
 from .scoring_llm_codec import score_continuations
 
 
@@ -133,28 +132,26 @@ class AudioFewShotPipeline(Pipeline):
 
     def load_audio(self, audio) -> np.ndarray:
         """A clip in any form that `__call__` takes → `(samples,)` at the codec's rate."""
-        rate = self.feature_extractor.sampling_rate
-        if isinstance(audio, bytes):
-            audio = "data:audio/unknown;base64," + base64.b64encode(audio).decode()
-        if isinstance(audio, (str, os.PathLike)):
-            audio = os.fspath(audio)
-            if not audio.startswith(("http://", "https://", "data:")) and not os.path.isfile(audio):
-                raise ValueError(f"There is no audio file {audio!r}.")
-            audio = {"array": load_audio(audio, sampling_rate=rate), "sampling_rate": rate}
+        rate, channels = self.feature_extractor.sampling_rate, None
+        if isinstance(audio, (str, os.PathLike, bytes)):
+            is_path = not isinstance(audio, bytes) and not str(audio).startswith(("http://", "https://"))
+            if is_path and not os.path.isfile(audio):
+                raise ValueError(f"There is no audio file {os.fspath(audio)!r}.")
+            array, sampling_rate = read_audio(audio)
+            channels = "mean"
         elif hasattr(audio, "get_all_samples"):  # a decoder of `datasets`
             samples = audio.get_all_samples()
-            audio = {"array": samples.data.mean(dim=0), "sampling_rate": samples.sample_rate}
+            array, sampling_rate, channels = samples.data, samples.sample_rate, "mean"
         elif isinstance(audio, dict):
-            array = audio.get("raw", audio.get("array"))
-            if array is None or audio.get("sampling_rate") is None:
+            array, sampling_rate = audio.get("raw", audio.get("array")), audio.get("sampling_rate")
+            if array is None or sampling_rate is None:
                 raise ValueError(
                     f"A clip's dict needs `raw` or `array`, and `sampling_rate`; got the keys {sorted(audio)}."
                 )
-            audio = {"array": array, "sampling_rate": audio["sampling_rate"]}
         else:
-            audio = {"array": audio, "sampling_rate": rate}
+            array, sampling_rate = audio, rate
         features = self.feature_extractor(
-            audio["array"], sampling_rate=audio["sampling_rate"], resample=audio["sampling_rate"] != rate
+            array, sampling_rate=sampling_rate, resample=sampling_rate != rate, channels=channels
         )
         return features["input_values"][0][0]
 
