@@ -13,8 +13,15 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import constants
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
+
+try:
+    from transformers import GgufConfig
+
+    UNPACK = {"quantization_config": GgufConfig(dequantize=True)}
+except ImportError:  # older versions of Transformers always unpack
+    UNPACK = {}
 
 logger = logging.get_logger(__name__)
 
@@ -53,9 +60,7 @@ def default_language_model() -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=folder.name, suffix=".tmp", dir=folder.parent))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF_FILE)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, gguf_file=GGUF_FILE, quantization_config=GgufConfig(dequantize=True)
-        )
+        model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF_FILE, **UNPACK)
         tokenizer.save_pretrained(temporary)
         model.save_pretrained(temporary)
         try:
