@@ -13,7 +13,13 @@ import yaml
 from torch import nn
 
 from llm_codec_hf.configuration_llm_codec import LLMCodecConfig
-from llm_codec_hf.modeling_llm_codec import LLMCodecModel, inverse_norm
+from llm_codec_hf.modeling_llm_codec import (
+    LLMCodecConv,
+    LLMCodecDownsample,
+    LLMCodecModel,
+    LLMCodecUpsample,
+    inverse_norm,
+)
 
 StateDict = dict[str, torch.Tensor]
 
@@ -255,12 +261,11 @@ def _expected_shapes(config: LLMCodecConfig, state: StateDict) -> dict[str, tupl
     for original, ours in module_names(config):
         module = model.get_submodule(ours)
         for name, parameter in module.named_parameters(recurse=False):
-            shape = tuple(parameter.shape)
-            if name == "weight" and isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
+            if name == "weight" and (shape := conv_weight_shape(module)):
                 shapes[f"{original}.weight_g"] = (shape[0], 1, 1)
                 shapes[f"{original}.weight_v"] = shape
             else:
-                shapes[f"{original}.{name}"] = shape
+                shapes[f"{original}.{name}"] = tuple(parameter.shape)
         if ours.endswith("attention.qkv"):
             shapes[f"{original.removesuffix('to_qkv')}rel_pos.inv_freq"] = (config.attn_head_dim // 2,)
     for layer, size in enumerate(config.codebook_sizes):
@@ -268,6 +273,15 @@ def _expected_shapes(config: LLMCodecConfig, state: StateDict) -> dict[str, tupl
         width = state[table].shape[-1] if table in state and state[table].dim() == 2 else -1
         shapes |= {table: (size, width), weight: (config.latent_dim, width), bias: (config.latent_dim,)}
     return shapes
+
+
+def conv_weight_shape(module: nn.Module) -> tuple[int, ...] | None:
+    """The shape of the original's weight of one of our convolutions; None for any other module."""
+    if isinstance(module, LLMCodecDownsample):
+        return module.weight.shape[2], module.weight.shape[1] // module.stride, 2 * module.stride
+    if isinstance(module, LLMCodecUpsample):
+        return module.weight.shape[1], module.weight.shape[2] // module.stride, 2 * module.stride
+    return tuple(module.weight.shape) if isinstance(module, LLMCodecConv) else None
 
 
 # ---- Weights
@@ -286,12 +300,15 @@ def convert_state_dict(config: LLMCodecConfig, state: StateDict) -> StateDict:
         ValueError: for weights that are not finite once computed, as where a `weight_v` is all zeros.
     """
     converted = {}
+    with torch.device("meta"):
+        model = LLMCodecModel(config)
     for original, ours in module_names(config):
         for name in ("alpha", "weight", "bias"):
             if f"{original}.{name}" in state:
                 converted[f"{ours}.{name}"] = state[f"{original}.{name}"].float()
         if f"{original}.weight_v" in state:
-            converted[f"{ours}.weight"] = _fold_weight_norm(original, state)
+            weight, module = _fold_weight_norm(original, state), model.get_submodule(ours)
+            converted[f"{ours}.weight"] = module.pack(weight) if hasattr(module, "pack") else weight
     for layer in range(config.num_codebooks):
         codebook = _project(*(state[name] for name in quantizer_names(layer)))
         converted[f"quantizer.layers.{layer}.codebook"] = codebook

@@ -1,9 +1,17 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Configuration of LLM-Codec, and every number that follows from it."""
 
+import bisect
 import math
 
 from transformers import PreTrainedConfig
+
+KERNEL_SIZE = 7  # of every convolution that keeps its rate, but for the pointwise ones
+DILATIONS = (1, 3, 9)  # of a block's residual units
+
+# Steps that a convolution of KERNEL_SIZE sees on either side, and so do a block's residual units together.
+CONV_REACH = KERNEL_SIZE // 2
+BLOCK_REACH = CONV_REACH * sum(DILATIONS)
 
 
 class LLMCodecConfig(PreTrainedConfig):
@@ -76,6 +84,9 @@ class LLMCodecConfig(PreTrainedConfig):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty; it takes at least one positive integer.")
             _check_positive(name, getattr(self, name))
+        for name in ("encoder_rates", "decoder_rates"):
+            if min(getattr(self, name)) < 2:
+                raise ValueError(f"`{name}` takes rates from 2 on, got {getattr(self, name)}.")
         widest = self.encoder_dim * 2 ** len(self.encoder_rates)
         if self.latent_dim != widest:
             raise ValueError(
@@ -145,6 +156,59 @@ class LLMCodecConfig(PreTrainedConfig):
     def num_codebooks(self) -> int:
         """Quantizer layers."""
         return len(self.vq_strides)
+
+    # ---- What depends on what. Chunks and streams give exactly what the whole gives because they ask here.
+
+    def encoder_span(self, start: int, stop: int) -> tuple[int, int]:
+        """The samples, from the first to before the last, that the latent frames `start … stop - 1` depend on.
+
+        A span may reach before the audio's start and past its padded end, into the zeros there.
+        """
+        start, stop = self._whole_windows(start - CONV_REACH, stop + CONV_REACH)
+        for rate in reversed(self.encoder_rates):
+            first = start * rate - math.ceil(rate / 2)
+            last = (stop - 1) * rate - math.ceil(rate / 2) + 2 * rate
+            start, stop = first - BLOCK_REACH, last + BLOCK_REACH
+        return start - CONV_REACH, stop + CONV_REACH
+
+    def decoder_span(self, start: int, stop: int) -> tuple[int, int]:
+        """The latent frames, from the first to before the last, that the samples `start … stop - 1` depend on."""
+        start, stop = start - CONV_REACH, stop + CONV_REACH
+        for rate in reversed(self.decoder_rates):
+            start, stop = start - BLOCK_REACH, stop + BLOCK_REACH
+            # step t of a transposed convolution is made of the inputs i with 0 ≤ t + padding - i · rate < 2 · rate
+            padding = math.ceil(rate / 2)
+            start, stop = -(-(start + padding + 1 - 2 * rate) // rate), (stop - 1 + padding) // rate + 1
+        start, stop = self._whole_windows(start, stop)
+        return start - CONV_REACH, stop + CONV_REACH
+
+    def _whole_windows(self, start: int, stop: int) -> tuple[int, int]:
+        window = self.attn_window_size or 1
+        return start // window * window, -(-stop // window) * window
+
+    def determined_frames(self, samples: int) -> int:
+        """The latent frames that depend on the first so many samples alone."""
+        stops = range(1, samples // self.hop_length + 1)
+        return bisect.bisect_right(stops, samples, key=lambda stop: self.encoder_span(stop - 1, stop)[1])
+
+    def determined_samples(self, frames: int) -> int:
+        """The decoded samples that depend on the first so many latent frames alone."""
+        stops = range(1, frames * self.hop_length + 1)
+        return bisect.bisect_right(stops, frames, key=lambda stop: self.decoder_span(stop - 1, stop)[1])
+
+    @property
+    def encoder_lookahead(self) -> int:
+        """Samples after the end of a group that its codes depend on, at most."""
+        stops = range(self.vq_strides[0], self.pad_to_multiple_of // self.hop_length + 1, self.vq_strides[0])
+        return max(self.encoder_span(stop - 1, stop)[1] - stop * self.hop_length for stop in stops)
+
+    @property
+    def decoder_lookahead(self) -> int:
+        """Samples at the end of whole groups that depend on the groups after them, at most."""
+        windows = self.pad_to_multiple_of // self.hop_length
+        last = self.decoder_span(0, 1)[1] + windows  # from here on some samples are determined
+        stops = range(last // windows * windows, last + windows, self.vq_strides[0])
+        return max(stop * self.hop_length - self.determined_samples(stop) for stop in stops)
 
     @property
     def bitrate(self) -> float:

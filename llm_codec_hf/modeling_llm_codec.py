@@ -11,7 +11,7 @@ from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 from transformers.utils import ModelOutput, auto_docstring, can_return_tuple
 
-from .configuration_llm_codec import LLMCodecConfig
+from .configuration_llm_codec import CONV_REACH, DILATIONS, KERNEL_SIZE, LLMCodecConfig
 
 
 @dataclass
@@ -62,8 +62,14 @@ class LLMCodecOutput(ModelOutput):
     quantized_layers: tuple[torch.FloatTensor, ...] | None = None
 
 
-# ---- Masks. A batch gives each item what it gets alone, where zeros surround it: so whatever a layer computed past an
-# ---- item's own length is set to zero again before the next convolution that looks sideways.
+# Float32 rounding of a latent, relative to its length, as scores see it. Matrices of other shapes are summed in other
+# orders; where the nearest two entries are nearer to each other than this, the order would decide, so float64 does.
+ROUNDING = 4e-6
+
+
+# ---- Layers work on `(batch, time, channels)`, where pointwise and strided convolutions are matrix products as they
+# ---- stand. A batch gives each item what it gets alone, where zeros surround it: so whatever a layer computed past an
+# ---- item's own length is set to zero again before the next layer that looks sideways.
 
 
 def length_mask(lengths: torch.LongTensor, size: int) -> torch.BoolTensor:
@@ -72,11 +78,11 @@ def length_mask(lengths: torch.LongTensor, size: int) -> torch.BoolTensor:
 
 
 def zero_past_end(hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None) -> torch.Tensor:
-    """Zeroes `(batch, channels, time)` outside a mask of `(batch, frames)`; time is any whole multiple of frames."""
+    """Zeroes `(batch, time, channels)` outside a mask of `(batch, frames)`; time is any whole multiple of frames."""
     if frame_mask is None:
         return hidden_states
-    mask = frame_mask.repeat_interleave(hidden_states.shape[-1] // frame_mask.shape[-1], dim=-1)
-    return hidden_states.masked_fill(~mask[:, None], 0.0)
+    mask = frame_mask.repeat_interleave(hidden_states.shape[1] // frame_mask.shape[1], dim=1)
+    return hidden_states.masked_fill(~mask[..., None], 0.0)
 
 
 class LLMCodecSnake(nn.Module):
@@ -87,16 +93,115 @@ class LLMCodecSnake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return hidden_states + torch.sin(self.alpha * hidden_states).square() / (self.alpha + 1e-9)
+        alpha = self.alpha.flatten()
+        sine = (alpha * hidden_states).sin_()  # in place: these passes over memory are what Snake costs
+        return torch.addcdiv(hidden_states, sine.square_(), alpha + 1e-9)
+
+
+class LLMCodecConv(nn.Conv1d):
+    """A convolution that keeps the length."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = KERNEL_SIZE,
+        dilation: int = 1,
+        depthwise: bool = False,
+        bias: bool = True,
+    ):
+        groups = in_channels if depthwise else 1
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation, groups=groups, bias=bias)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        if self.kernel_size == (1,):
+            return F.linear(hidden_states, self.weight.squeeze(-1), self.bias)
+        time, (dilation,), weight, bias = hidden_states.shape[1], self.dilation, self.weight, self.bias
+        if self.groups > 1 and dilation > 1:
+            # Steps t, t + dilation, … see each other alone. As channels of their own they need no dilation, with which
+            # depthwise convolutions take 10 times as long on CPUs.
+            hidden_states = F.pad(hidden_states, (0, 0, 0, -time % dilation)).unflatten(1, (-1, dilation)).flatten(2)
+            weight, bias, dilation = weight.repeat(dilation, 1, 1), bias.repeat(dilation), 1
+        hidden_states = F.conv2d(  # in two dimensions, since only there channels come last
+            hidden_states.transpose(1, 2)[:, :, None],
+            weight[:, :, None],
+            bias,
+            padding=(0, CONV_REACH * dilation),
+            dilation=(1, dilation),
+            groups=weight.shape[0] if self.groups > 1 else 1,
+        )
+        return hidden_states[:, :, 0].transpose(1, 2).reshape(len(hidden_states), -1, self.out_channels)[:, :time]
+
+
+class LLMCodecDownsample(nn.Module):
+    """
+    A convolution of stride r and kernel 2r: one matrix product with every r steps and another with the next r.
+
+    `weight` is `(2, r · in_channels, out_channels)`, `pack` makes it of the weight of a `Conv1d`.
+    """
+
+    weight_norm_dim = 2
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.stride, self.padding = stride, math.ceil(stride / 2)
+        self.weight = nn.Parameter(torch.empty(2, stride * in_channels, out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    @staticmethod
+    def pack(weight: torch.Tensor) -> torch.Tensor:
+        out_channels, _, kernel_size = weight.shape
+        return weight.permute(2, 1, 0).reshape(2, -1, out_channels)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        batch = len(hidden_states)
+        padded = F.pad(hidden_states, (0, 0, self.padding, self.stride - self.padding))
+        return adjacent_products(padded.view(batch, -1, self.weight.shape[1]), self.weight, self.bias)
+
+
+class LLMCodecUpsample(nn.Module):
+    """
+    A transposed convolution of stride r and kernel 2r: r steps at a time are two matrix products with adjacent steps.
+
+    `weight` is `(2, in_channels, r · out_channels)`, for the earlier step first; `pack` makes it of the weight of a
+    `ConvTranspose1d`.
+    """
+
+    weight_norm_dim = 1
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.stride, self.padding = stride, math.ceil(stride / 2)
+        self.weight = nn.Parameter(torch.empty(2, in_channels, stride * out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    @staticmethod
+    def pack(weight: torch.Tensor) -> torch.Tensor:
+        in_channels, out_channels, kernel_size = weight.shape
+        taps = weight.permute(2, 0, 1).unflatten(0, (2, -1))  # (2, r, in, out): those of this step, of the one before
+        return taps.flip(0).transpose(1, 2).reshape(2, in_channels, -1)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        batch, time, _ = hidden_states.shape
+        padded = F.pad(hidden_states, (0, 0, 1, 1))
+        steps = adjacent_products(padded, self.weight, self.bias.repeat(self.stride))
+        return steps.view(batch, -1, len(self.bias))[:, self.padding : self.padding + time * self.stride]
+
+
+def adjacent_products(hidden_states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """`(batch, n + 1, in)` and `(2, in, out)` → `(batch, n, out)`: x[t] · weight[0] + x[t + 1] · weight[1] + bias."""
+    earlier, later = hidden_states[:, :-1].flatten(0, 1), hidden_states[:, 1:].flatten(0, 1)
+    product = torch.addmm(torch.addmm(bias, earlier, weight[0]), later, weight[1])
+    return product.unflatten(0, (len(hidden_states), -1))
 
 
 class LLMCodecResidualUnit(nn.Module):
-    def __init__(self, channels: int, dilation: int, groups: int):
+    def __init__(self, channels: int, dilation: int, depthwise: bool):
         super().__init__()
         self.snake1 = LLMCodecSnake(channels)
-        self.conv1 = nn.Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation, groups=groups)
+        self.conv1 = LLMCodecConv(channels, channels, dilation=dilation, depthwise=depthwise)
         self.snake2 = LLMCodecSnake(channels)
-        self.conv2 = nn.Conv1d(channels, channels, 1)
+        self.conv2 = LLMCodecConv(channels, channels, kernel_size=1)
 
     def forward(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
         residual = self.snake1(zero_past_end(hidden_states, frame_mask))  # snake(0) = 0
@@ -104,8 +209,7 @@ class LLMCodecResidualUnit(nn.Module):
 
 
 def residual_units(channels: int, depthwise: bool) -> nn.ModuleList:
-    groups = channels if depthwise else 1
-    return nn.ModuleList(LLMCodecResidualUnit(channels, dilation, groups) for dilation in (1, 3, 9))
+    return nn.ModuleList(LLMCodecResidualUnit(channels, dilation, depthwise) for dilation in DILATIONS)
 
 
 class LLMCodecLocalAttention(nn.Module):
@@ -121,19 +225,20 @@ class LLMCodecLocalAttention(nn.Module):
 
     def rotate(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Rotary embedding (arXiv 2104.09864), half-split, of `(…, window_size, head_dim)`; positions start at 0."""
-        half = torch.arange(0, self.head_dim, 2, device=hidden_states.device, dtype=torch.float32)
-        positions = torch.arange(self.window_size, device=hidden_states.device, dtype=torch.float32)
+        dtype = torch.promote_types(hidden_states.dtype, torch.float32)
+        half = torch.arange(0, self.head_dim, 2, device=hidden_states.device, dtype=dtype)
+        positions = torch.arange(self.window_size, device=hidden_states.device, dtype=dtype)
         angles = positions[:, None] * 10000.0 ** (-half / self.head_dim)
         cos, sin = angles.cos().to(hidden_states.dtype), angles.sin().to(hidden_states.dtype)
         first, second = hidden_states.chunk(2, dim=-1)
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
     def forward(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
-        batch, channels, frames = hidden_states.shape
+        batch, frames, channels = hidden_states.shape
         missing = -frames % self.window_size  # only a decoder of a part of a window has missing frames
         if missing and frame_mask is None:
             frame_mask = hidden_states.new_ones(batch, frames, dtype=torch.bool)
-        windows = F.pad(hidden_states, (0, missing)).transpose(1, 2).reshape(-1, self.window_size, channels)
+        windows = F.pad(hidden_states, (0, 0, 0, missing)).reshape(-1, self.window_size, channels)
         query, key, value = (
             x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for x in self.qkv(self.norm(windows)).chunk(3, dim=-1)
         )
@@ -144,7 +249,7 @@ class LLMCodecLocalAttention(nn.Module):
             attn_mask = attn_mask | torch.eye(self.window_size, device=attn_mask.device, dtype=torch.bool)
         attended = F.scaled_dot_product_attention(self.rotate(query), self.rotate(key), value, attn_mask=attn_mask)
         attended = self.out(attended.transpose(1, 2).flatten(-2))
-        return hidden_states + attended.reshape(batch, -1, channels)[:, :frames].transpose(1, 2)
+        return hidden_states + attended.reshape(batch, -1, channels)[:, :frames]
 
 
 class LLMCodecEncoderBlock(nn.Module):
@@ -152,7 +257,7 @@ class LLMCodecEncoderBlock(nn.Module):
         super().__init__()
         self.residual_units = residual_units(channels, depthwise)
         self.snake = LLMCodecSnake(channels)
-        self.conv = nn.Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=math.ceil(stride / 2))
+        self.conv = LLMCodecDownsample(channels, 2 * channels, stride)
 
     def forward(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
         for unit in self.residual_units:
@@ -165,8 +270,7 @@ class LLMCodecEncoder(nn.Module):
 
     def __init__(self, config: LLMCodecConfig):
         super().__init__()
-        groups = config.latent_dim if config.depthwise else 1
-        self.conv_in = nn.Conv1d(1, config.encoder_dim, 7, padding=3)
+        self.conv_in = LLMCodecConv(1, config.encoder_dim)
         self.blocks = nn.ModuleList(
             LLMCodecEncoderBlock(config.encoder_dim * 2**i, stride, config.depthwise)
             for i, stride in enumerate(config.encoder_rates)
@@ -174,15 +278,15 @@ class LLMCodecEncoder(nn.Module):
         self.attention = None
         if config.attn_window_size is not None:
             self.attention = LLMCodecLocalAttention(config.latent_dim, config.attn_window_size, config.attn_head_dim)
-        self.conv_out = nn.Conv1d(config.latent_dim, config.latent_dim, 7, padding=3, groups=groups)
+        self.conv_out = LLMCodecConv(config.latent_dim, config.latent_dim, depthwise=config.depthwise)
 
     def forward(self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
-        hidden_states = self.conv_in(zero_past_end(input_values, frame_mask))
+        hidden_states = self.conv_in(zero_past_end(input_values.transpose(1, 2), frame_mask))
         for block in self.blocks:
             hidden_states = block(hidden_states, frame_mask)
         if self.attention is not None:
             hidden_states = self.attention(hidden_states, frame_mask)
-        return self.conv_out(zero_past_end(hidden_states, frame_mask))
+        return self.conv_out(zero_past_end(hidden_states, frame_mask)).transpose(1, 2)
 
 
 def position_noise(stream: int, length: int, device: torch.device, offset: int = 0) -> torch.Tensor:
@@ -214,45 +318,31 @@ def position_noise(stream: int, length: int, device: torch.device, offset: int =
 class LLMCodecNoiseBlock(nn.Module):
     """x + n · conv(x), with n the same for every channel."""
 
-    def __init__(self, channels: int, stream: int):
+    def __init__(self, channels: int):
         super().__init__()
-        self.stream = stream
-        self.conv = nn.Conv1d(channels, channels, 1, bias=False)
+        self.conv = LLMCodecConv(channels, channels, kernel_size=1, bias=False)
 
-    def forward(self, hidden_states: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        batch, _, length = hidden_states.shape
-        if generator is None:
-            noise = position_noise(self.stream, length, hidden_states.device)
-        else:
-            noise = torch.randn((batch, 1, length), generator=generator, device=generator.device)
-        return hidden_states + noise.to(hidden_states) * self.conv(hidden_states)
+    def forward(self, hidden_states: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(hidden_states, noise.to(hidden_states), self.conv(hidden_states))
 
 
 class LLMCodecDecoderBlock(nn.Module):
-    def __init__(self, channels: int, stride: int, depthwise: bool, noise_stream: int | None):
+    def __init__(self, channels: int, stride: int, depthwise: bool, noise: bool):
         super().__init__()
         self.snake = LLMCodecSnake(channels)
-        self.conv = nn.ConvTranspose1d(
-            channels,
-            channels // 2,
-            2 * stride,
-            stride=stride,
-            padding=math.ceil(stride / 2),
-            output_padding=stride % 2,
-        )
-        self.noise = None if noise_stream is None else LLMCodecNoiseBlock(channels // 2, noise_stream)
+        self.conv = LLMCodecUpsample(channels, channels // 2, stride)
+        self.noise = LLMCodecNoiseBlock(channels // 2) if noise else None
         self.residual_units = residual_units(channels // 2, depthwise)
 
     def forward(
         self,
         hidden_states: torch.Tensor,
         frame_mask: torch.BoolTensor | None = None,
-        noise: bool = True,
-        generator: torch.Generator | None = None,
+        noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
         hidden_states = self.conv(self.snake(zero_past_end(hidden_states, frame_mask)))
-        if noise and self.noise is not None:
-            hidden_states = self.noise(hidden_states, generator)
+        if noise is not None:
+            hidden_states = self.noise(hidden_states, noise)
         for unit in self.residual_units:
             hidden_states = unit(hidden_states, frame_mask)
         return hidden_states
@@ -263,38 +353,54 @@ class LLMCodecDecoder(nn.Module):
 
     def __init__(self, config: LLMCodecConfig):
         super().__init__()
+        self.rates = config.decoder_rates
         if config.depthwise:
             self.conv_in = nn.Sequential(
-                nn.Conv1d(config.latent_dim, config.latent_dim, 7, padding=3, groups=config.latent_dim),
-                nn.Conv1d(config.latent_dim, config.decoder_dim, 1),
+                LLMCodecConv(config.latent_dim, config.latent_dim, depthwise=True),
+                LLMCodecConv(config.latent_dim, config.decoder_dim, kernel_size=1),
             )
         else:
-            self.conv_in = nn.Conv1d(config.latent_dim, config.decoder_dim, 7, padding=3)
+            self.conv_in = LLMCodecConv(config.latent_dim, config.decoder_dim)
         self.attention = None
         if config.attn_window_size is not None:
             self.attention = LLMCodecLocalAttention(config.decoder_dim, config.attn_window_size, config.attn_head_dim)
         self.blocks = nn.ModuleList(
-            LLMCodecDecoderBlock(config.decoder_dim // 2**i, stride, config.depthwise, i if config.noise else None)
+            LLMCodecDecoderBlock(config.decoder_dim // 2**i, stride, config.depthwise, config.noise)
             for i, stride in enumerate(config.decoder_rates)
         )
         last_dim = config.decoder_dim // 2 ** len(config.decoder_rates)
         self.snake = LLMCodecSnake(last_dim)
-        self.conv_out = nn.Conv1d(last_dim, 1, 7, padding=3)
+        self.conv_out = LLMCodecConv(last_dim, 1)
+
+    def draw_noise(
+        self, start: int, stop: int, device: torch.device, batch: int = 1, generator: torch.Generator | None = None
+    ) -> list[torch.Tensor | None]:
+        """The noise of every block for the frames `start … stop - 1`, each `(batch or 1, steps, 1)`."""
+        noises, rate = [], 1
+        for stream, block in enumerate(self.blocks):
+            rate *= self.rates[stream]
+            if block.noise is None:
+                noises.append(None)
+            elif generator is None:
+                noises.append(position_noise(stream, (stop - start) * rate, device, start * rate)[None, :, None])
+            else:
+                size = (batch, (stop - start) * rate, 1)
+                noises.append(torch.randn(size, generator=generator, device=generator.device))
+        return noises
 
     def forward(
         self,
         latents: torch.Tensor,
         frame_mask: torch.BoolTensor | None = None,
-        noise: bool = True,
-        generator: torch.Generator | None = None,
+        noises: list[torch.Tensor | None] | None = None,
     ) -> torch.Tensor:
-        hidden_states = self.conv_in(zero_past_end(latents, frame_mask))
+        hidden_states = self.conv_in(zero_past_end(latents.transpose(1, 2), frame_mask))
         if self.attention is not None:
             hidden_states = self.attention(hidden_states, frame_mask)
-        for block in self.blocks:
-            hidden_states = block(hidden_states, frame_mask, noise, generator)
+        for block, noise in zip(self.blocks, noises or [None] * len(self.blocks)):
+            hidden_states = block(hidden_states, frame_mask, noise)
         hidden_states = self.conv_out(self.snake(zero_past_end(hidden_states, frame_mask)))
-        return zero_past_end(torch.tanh(hidden_states), frame_mask)
+        return zero_past_end(torch.tanh(hidden_states), frame_mask).transpose(1, 2)
 
 
 class LLMCodecVectorQuantizer(nn.Module):
@@ -305,8 +411,8 @@ class LLMCodecVectorQuantizer(nn.Module):
     in float32 whatever the model's dtype: codes are an argmax over thousands of near neighbours.
     """
 
-    # Frames compared with the codebook at once: bounds the score matrix to 1024 × entries floats.
-    block_size = 1024
+    # Latents compared with the codebook at once: their scores, 128 × 32000 floats originally, stay in a CPU's cache.
+    block_size = 128
 
     def __init__(self, stride: int, codebook_size: int, latent_dim: int):
         super().__init__()
@@ -329,17 +435,25 @@ class LLMCodecVectorQuantizer(nn.Module):
 
         return super()._apply(keep_float32, recurse)
 
-    def nearest(self, latents: torch.Tensor, codebook: torch.Tensor | None = None) -> torch.LongTensor:
-        """`(batch, latent_dim, steps)` → `(batch, steps)`; of equally near entries the first."""
+    def nearest(
+        self, latents: torch.Tensor, codebook: torch.Tensor | None = None
+    ) -> tuple[torch.LongTensor, torch.Tensor]:
+        """`(batch, latent_dim, steps)` → the nearest entries, of equally near ones the first, and by how much their
+        cosine exceeds the second's, times the latent's length: both `(batch, steps)`."""
         batch, _, steps = latents.shape
         if codebook is None:
             codebook, scale = self.codebook, self.codebook_inverse_norm
         else:
             scale = inverse_norm(codebook)
-        flat = latents.transpose(1, 2).reshape(batch * steps, -1)
-        # the length of a latent scales all its scores alike and changes no argmax
-        blocks = [((block @ codebook.T) * scale).argmax(dim=-1) for block in flat.split(self.block_size)]
-        return torch.cat(blocks).view(batch, steps)
+        codes, margins = [], []
+        for block in latents.transpose(1, 2).reshape(batch * steps, -1).split(self.block_size):
+            # the length of a latent scales all its scores alike and changes no argmax
+            scores = (block @ codebook.T).mul_(scale)
+            best, block_codes = scores.max(dim=-1)
+            second = scores.scatter_(1, block_codes[:, None], -torch.inf).amax(dim=-1)
+            codes.append(block_codes)
+            margins.append(best - second)
+        return torch.cat(codes).view(batch, steps), torch.cat(margins).view(batch, steps)
 
     def lookup(self, codes: torch.LongTensor, codebook: torch.Tensor | None = None) -> torch.Tensor:
         """`(batch, steps)` → `(batch, latent_dim, steps)`; zeros where the code is −1."""
@@ -362,41 +476,89 @@ class LLMCodecQuantizer(nn.Module):
             for stride, size in zip(config.vq_strides, config.codebook_sizes)
         )
 
-    def forward(
+    def encode(
         self,
         latents: torch.Tensor,
         frame_mask: torch.BoolTensor | None = None,
         codebooks: list[torch.Tensor] | None = None,
-    ) -> tuple[list[torch.LongTensor], tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]:
+    ) -> tuple[list[torch.LongTensor], torch.BoolTensor]:
         """
         Args:
             latents: `(batch, latent_dim, frames)`.
             frame_mask: `(batch, frames)`, whole groups; codes outside are −1.
-            codebooks: Entries to use in place of the layers' own: a trainer passes projections that learn.
+            codebooks: Entries to use in place of the layers' own.
 
         Returns:
-            Codes a layer, entries a layer at the full frame rate (gradients pass straight through to the latents),
-            commitment loss and codebook loss, each `(batch,)`.
+            Codes a layer, each `(batch, steps)`, and the groups `(batch, groups)` in which rounding may have decided.
+        """
+        residual, ties = latents.float(), []
+        rounding = ROUNDING * residual.norm(dim=1)
+        codes = []
+        with torch.autocast(latents.device.type, enabled=False):
+            for k, layer in enumerate(self.layers):
+                codebook = codebooks[k] if codebooks is not None else None
+                pooled = pool(residual, layer.stride)
+                layer_codes, margins = layer.nearest(pooled, codebook)
+                ties.append(margins.repeat_interleave(layer.stride, dim=1) < rounding)
+                if frame_mask is not None:
+                    layer_codes = layer_codes.masked_fill(~frame_mask[:, :: layer.stride], -1)
+                if k + 1 < len(self.layers):
+                    entries = layer.lookup(layer_codes, codebook)
+                    residual = residual - entries.repeat_interleave(layer.stride, dim=-1)
+                codes.append(layer_codes)
+        ties = torch.stack(ties).any(dim=0)
+        if frame_mask is not None:
+            ties = ties & frame_mask
+        return codes, ties.unflatten(1, (-1, self.layers[0].stride)).any(dim=-1)
+
+    def encode_exactly(self, latents: torch.Tensor) -> list[torch.LongTensor]:
+        """Codes a layer of a few latents `(batch, latent_dim, frames)` in float64, compared in float64 with each of the
+        entries that can be the nearest."""
+        residual, codes = latents, []
+        for layer in self.layers:
+            pooled = pool(residual, layer.stride).transpose(1, 2)
+            scores = (pooled.to(layer.codebook) @ layer.codebook.T) * layer.codebook_inverse_norm
+            candidates = scores.topk(min(16, scores.shape[-1])).indices.sort().values
+            entries = layer.codebook[candidates].double()
+            scores = (entries * pooled[:, :, None]).sum(dim=-1) / entries.square().sum(dim=-1).sqrt()
+            codes.append(candidates.gather(-1, scores.argmax(dim=-1, keepdim=True)).squeeze(-1))
+            entries = layer.codebook[codes[-1]].to(residual).transpose(1, 2)
+            residual = residual - entries.repeat_interleave(layer.stride, dim=-1)
+        return codes
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        codes: list[torch.LongTensor],
+        frame_mask: torch.BoolTensor | None = None,
+        codebooks: list[torch.Tensor] | None = None,
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]:
+        """
+        Args:
+            latents: `(batch, latent_dim, frames)`.
+            codes: What `encode` gave for them.
+            frame_mask: As in `encode`.
+            codebooks: As in `encode`; a trainer passes projections that learn.
+
+        Returns:
+            Entries a layer at the full frame rate (gradients pass straight through to the latents), commitment loss and
+            codebook loss, each `(batch,)`.
         """
         residual = latents.float()
-        codes, layers, commitment_loss, codebook_loss = [], [], 0.0, 0.0
+        layers, commitment_loss, codebook_loss = [], 0.0, 0.0
         with torch.autocast(latents.device.type, enabled=False):
-            for layer, codebook in zip(self.layers, codebooks or [None] * len(self.layers)):
+            for k, layer in enumerate(self.layers):
                 mask = None if frame_mask is None else frame_mask[:, :: layer.stride]
-                pooled = F.avg_pool1d(residual, layer.stride)
-                layer_codes = layer.nearest(pooled, codebook)
-                if mask is not None:
-                    layer_codes = layer_codes.masked_fill(~mask, -1)
-                entries = layer.lookup(layer_codes, codebook)
+                pooled = pool(residual, layer.stride)
+                entries = layer.lookup(codes[k], codebooks[k] if codebooks is not None else None)
                 commitment_loss = commitment_loss + mean_squared_error(pooled, entries.detach(), mask)
                 codebook_loss = codebook_loss + mean_squared_error(entries, pooled.detach(), mask)
                 # straight through: exactly the entries forward, the identity backward
                 entries = entries.detach() + (pooled - pooled.detach())
                 entries = entries.repeat_interleave(layer.stride, dim=-1)
                 residual = residual - entries
-                codes.append(layer_codes)
                 layers.append(entries)
-        return codes, tuple(layers), commitment_loss, codebook_loss
+        return tuple(layers), commitment_loss, codebook_loss
 
     def decode(self, codes: tuple[torch.LongTensor, ...]) -> torch.Tensor:
         """Codes a layer, each `(batch, groups · n)`, → the sum of their entries, `(batch, latent_dim, frames)`."""
@@ -404,6 +566,11 @@ class LLMCodecQuantizer(nn.Module):
             layer.lookup(layer_codes).repeat_interleave(layer.stride, dim=-1)
             for layer, layer_codes in zip(self.layers, codes)
         )
+
+
+def pool(latents: torch.Tensor, stride: int) -> torch.Tensor:
+    """Means of every `stride` frames of `(batch, latent_dim, frames)`."""
+    return latents if stride == 1 else latents.unflatten(-1, (-1, stride)).mean(dim=-1)
 
 
 def mean_squared_error(x: torch.Tensor, y: torch.Tensor, mask: torch.BoolTensor | None) -> torch.Tensor:
@@ -422,9 +589,9 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
 
     @torch.no_grad()
     def _init_weights(self, module):
-        if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-            bound = 1 / math.sqrt(module.weight[0].numel())
-            init.uniform_(module.weight, -bound, bound)
+        if isinstance(module, (LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample)):
+            inputs = module.weight[0].numel() if isinstance(module, LLMCodecConv) else module.weight[..., 0].numel()
+            init.uniform_(module.weight, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs))
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, LLMCodecSnake):
@@ -441,6 +608,9 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
 
 @auto_docstring(custom_intro="LLM-Codec: encodes 16 kHz audio in words and tokens of a language model, and decodes it.")
 class LLMCodecModel(LLMCodecPreTrainedModel):
+    # Seconds of audio, the whole batch's together, that `encode` and `decode` compute at once unless told otherwise.
+    chunk_length_s = 60.0
+
     def __init__(self, config: LLMCodecConfig):
         super().__init__(config)
         self.encoder = LLMCodecEncoder(config)
@@ -459,6 +629,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         """Codes a layer, each `(batch, groups · n)`, → `(batch, codes_per_group, groups)`."""
         rows = [layer.unflatten(1, (-1, n)).transpose(1, 2) for layer, n in zip(codes, self.config.codes_per_layer)]
         return torch.cat(rows, dim=1)
+
+    def _latents_of(self, audio_codes: torch.LongTensor) -> torch.Tensor:
+        return self.quantizer.decode(self.split_layers(audio_codes))
 
     def _check_codes(self, audio_codes: torch.Tensor, audio_codes_mask: torch.Tensor | None) -> None:
         expected = f"(batch, {self.config.codes_per_group}, groups)"
@@ -514,8 +687,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                     length_mask(lengths, samples)
                 ].all():
                     raise ValueError("`padding_mask` must be 1 on one run of samples an item, with padding at one end.")
-            moved = input_values.gather(2, ((start[:, None] + position) % samples)[:, None])
-            input_values = moved.masked_fill(~length_mask(lengths, samples)[:, None], 0.0)
+            if torch.compiler.is_compiling() or start.any():
+                input_values = input_values.gather(2, ((start[:, None] + position) % samples)[:, None])
+            input_values = input_values.masked_fill(~length_mask(lengths, samples)[:, None], 0.0)
             frames = -(-samples // multiple) * multiple // self.config.hop_length
             frame_mask = length_mask(-(-lengths // multiple) * multiple // self.config.hop_length, frames)
         return F.pad(input_values, (0, -samples % multiple)), frame_mask
@@ -525,6 +699,87 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             return torch.ones_like(audio_codes[:, 0])
         return frame_mask[:, :: self.config.vq_strides[0]].long()
 
+    # ---- Chunks
+
+    def _chunks(self, frames: int, batch: int, chunk_length_s: float | None) -> list[tuple[int, int]]:
+        """The first frame of each chunk, and the one after its last."""
+        if chunk_length_s is None:
+            chunk_length_s = self.chunk_length_s / batch
+        elif not chunk_length_s > 0:
+            raise ValueError(f"`chunk_length_s` must be a positive number of seconds, got {chunk_length_s}.")
+        group = self.config.vq_strides[0]
+        size = max(1, int(min(chunk_length_s * self.config.frame_rate, frames)) // group) * group
+        return [(start, min(start + size, frames)) for start in range(0, frames, size)]
+
+    def _encode_frames(
+        self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None, start: int, stop: int
+    ) -> tuple[list[torch.LongTensor], torch.Tensor]:
+        """Codes a layer and latents of the frames `start … stop - 1` of prepared audio."""
+        latents = self._latents(self.encoder, input_values.to(self.dtype), frame_mask, start, stop)
+        mask = None if frame_mask is None else frame_mask[:, start:stop]
+        codes, ties = self.quantizer.encode(latents, mask)
+        if torch.compiler.is_compiling() or latents.dtype != torch.float32:
+            return codes, latents
+        group = self.config.vq_strides[0]
+        for item, position in ties.nonzero().tolist():
+            length = input_values.shape[-1] if frame_mask is None else frame_mask[item].sum() * self.config.hop_length
+            audio, first = input_values[item : item + 1, :, :length].double(), start + position * group
+            exact = self.quantizer.encode_exactly(
+                self._latents(self._float64_encoder, audio, None, first, first + group)
+            )
+            for k, layer in enumerate(self.quantizer.layers):
+                n = group // layer.stride
+                codes[k][item, position * n : (position + 1) * n] = exact[k][0]
+        return codes, latents
+
+    def _latents(
+        self, encoder, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None, start: int, stop: int
+    ) -> torch.Tensor:
+        """The latent frames `start … stop - 1`, of as much audio as they depend on."""
+        hop, window = self.config.hop_length, self.config.pad_to_multiple_of
+        first, last = self.config.encoder_span(start, stop)
+        first, last = max(first // window * window, 0), min(-(-last // window) * window, input_values.shape[-1])
+        mask = None if frame_mask is None else frame_mask[:, first // hop : last // hop]
+        return encoder(input_values[..., first:last], mask)[..., start - first // hop : stop - first // hop]
+
+    def _float64_encoder(self, input_values: torch.Tensor, frame_mask: None) -> torch.Tensor:
+        device_type = input_values.device.type
+        weights = {name: parameter.detach().double() for name, parameter in self.encoder.named_parameters()}
+        with torch.autocast(device_type, enabled=False):
+            return torch.func.functional_call(self.encoder, weights, (input_values, frame_mask))
+
+    def _decode_frames(
+        self,
+        source: torch.Tensor,
+        frame_mask: torch.BoolTensor | None,
+        start: int,
+        stop: int,
+        noise: bool,
+        noises: list[torch.Tensor | None] | None = None,
+        offset: int = 0,
+    ) -> torch.Tensor:
+        """
+        Audio of the frames `start … stop - 1` of codes or latents, before which `offset` frames were dropped. The noise
+        is the positions' own, unless `noises` has that of all frames.
+        """
+        hop, window, group = self.config.hop_length, self.config.pad_to_multiple_of, self.config.vq_strides[0]
+        frames = source.shape[-1] if source.is_floating_point() else source.shape[-1] * group
+        window //= hop
+        first, last = self.config.decoder_span(start * hop, stop * hop)
+        first, last = max(first // window * window, 0), min(-(-last // window) * window, frames)
+        if source.is_floating_point():
+            latents = source[..., first:last]
+        else:
+            latents = self._latents_of(source[..., first // group : last // group])
+        if noise and noises is None:
+            noises = self.decoder.draw_noise(offset + first, offset + last, latents.device)
+        elif noises is not None:
+            steps = [0 if n is None else n.shape[1] // frames for n in noises]
+            noises = [n if n is None else n[:, first * step : last * step] for n, step in zip(noises, steps)]
+        mask = None if frame_mask is None else frame_mask[:, first:last]
+        audio_values = self.decoder(latents.to(self.dtype), mask, noises)
+        return audio_values[..., (start - first) * hop : (stop - first) * hop]
+
     # ---- Encode, decode
 
     @can_return_tuple
@@ -533,9 +788,11 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         input_values: torch.FloatTensor,
         padding_mask: torch.LongTensor | None = None,
         output_latents: bool = False,
+        chunk_length_s: float | None = None,
     ) -> tuple | LLMCodecEncoderOutput:
         r"""
-        Encodes audio.
+        Encodes audio. An item's codes depend neither on its batch nor on chunks: where float32 cannot tell which of two
+        entries is nearer, float64 decides (unless compiled, or in half precision).
 
         Args:
             input_values (`torch.FloatTensor` of shape `(batch_size, 1, samples)`):
@@ -544,6 +801,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                 1 for audio, 0 for padding on either side.
             output_latents (`bool`, *optional*, defaults to `False`):
                 Whether to return the latents too.
+            chunk_length_s (`float`, *optional*):
+                Seconds encoded at once, which bound the memory; by default `LLMCodecModel.chunk_length_s` for the whole
+                batch. The codes are the same for every length.
 
         Returns:
             [`LLMCodecEncoderOutput`] or a tuple of its fields.
@@ -552,19 +812,28 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             ValueError: for audio of another shape, of integers, or with samples that are not finite.
         """
         input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
-        latents = self.encoder(input_values.to(self.dtype), frame_mask)
-        codes, *_ = self.quantizer(latents, frame_mask)
-        audio_codes = self.merge_layers(codes)
+        batch, frames = len(input_values), input_values.shape[-1] // self.config.hop_length
+        codes, latents = [], []
+        for start, stop in self._chunks(frames, batch, chunk_length_s):
+            chunk_codes, chunk_latents = self._encode_frames(input_values, frame_mask, start, stop)
+            codes.append(self.merge_layers(chunk_codes))
+            if output_latents:
+                latents.append(chunk_latents)
+        audio_codes = torch.cat(codes, dim=-1)
+        if output_latents:
+            latents = torch.cat(latents, dim=-1)
+            if frame_mask is not None:
+                latents = latents.masked_fill(~frame_mask[:, None], 0.0)
         return LLMCodecEncoderOutput(
             audio_codes=audio_codes,
             audio_codes_mask=self._group_mask(frame_mask, audio_codes),
-            latents=zero_past_end(latents, frame_mask) if output_latents else None,
+            latents=latents if output_latents else None,
         )
 
     def dequantize(self, audio_codes: torch.LongTensor) -> torch.FloatTensor:
         """Codes `(batch, codes_per_group, groups)` → the decoder's latents, `(batch, latent_dim, frames)`."""
         self._check_codes(audio_codes, None)
-        return self.quantizer.decode(self.split_layers(audio_codes))
+        return self._latents_of(audio_codes)
 
     @can_return_tuple
     def decode(
@@ -575,6 +844,7 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         noise: bool = True,
         generator: torch.Generator | None = None,
         length: int | None = None,
+        chunk_length_s: float | None = None,
     ) -> tuple | LLMCodecDecoderOutput:
         r"""
         Decodes codes, or quantized latents. Deterministic unless a `generator` is given.
@@ -593,6 +863,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                 Source of that noise; by default it is a fixed function of a sample's position.
             length (`int`, *optional*):
                 Samples to return; by default all of the groups'.
+            chunk_length_s (`float`, *optional*):
+                Seconds decoded at once, which bound the memory; by default `LLMCodecModel.chunk_length_s` for the whole
+                batch. The audio is the same for every length, within float rounding.
 
         Returns:
             [`LLMCodecDecoderOutput`] or a tuple of its field.
@@ -609,15 +882,25 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                 audio_codes_mask = (audio_codes >= 0).any(dim=1)
                 if not audio_codes_mask.any(dim=1).all():
                     raise ValueError("An item of `audio_codes` is −1 throughout; leave it out of the batch.")
-            latents = self.quantizer.decode(self.split_layers(audio_codes))
+            batch, frames = len(audio_codes), audio_codes.shape[-1] * self.config.vq_strides[0]
+        else:
+            batch, frames = len(latents), latents.shape[-1]
         frame_mask = None
         if audio_codes_mask is not None:
             frame_mask = audio_codes_mask.bool().repeat_interleave(self.config.vq_strides[0], dim=1)
-            if frame_mask.shape != (latents.shape[0], latents.shape[2]):
+            if frame_mask.shape != (batch, frames):
                 raise ValueError(
                     f"`audio_codes_mask` {tuple(audio_codes_mask.shape)} does not fit `latents` {tuple(latents.shape)}."
                 )
-        audio_values = self.decoder(latents.to(self.dtype), frame_mask, noise, generator)
+        noises = None
+        if noise and generator is not None:
+            noises = self.decoder.draw_noise(0, frames, self.device, batch, generator)
+        source = audio_codes if latents is None else latents
+        audio_values = [
+            self._decode_frames(source, frame_mask, start, stop, noise, noises)
+            for start, stop in self._chunks(frames, batch, chunk_length_s)
+        ]
+        audio_values = torch.cat(audio_values, dim=-1)
         if length is not None:
             if not 0 < length <= audio_values.shape[-1]:
                 raise ValueError(
@@ -650,9 +933,15 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         """
         samples = input_values.shape[-1]
         input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
-        latents = self.encoder(input_values.to(self.dtype), frame_mask)
-        codes, layers, commitment_loss, codebook_loss = self.quantizer(latents, frame_mask, codebooks)
-        audio_values = self.decoder(sum(layers).to(self.dtype), frame_mask, noise, generator)
+        batch, frames = len(input_values), input_values.shape[-1] // self.config.hop_length
+        if codebooks is None:
+            codes, latents = self._encode_frames(input_values, frame_mask, 0, frames)
+        else:
+            latents = self.encoder(input_values.to(self.dtype), frame_mask)
+            codes, _ = self.quantizer.encode(latents, frame_mask, codebooks)
+        layers, commitment_loss, codebook_loss = self.quantizer(latents, codes, frame_mask, codebooks)
+        noises = self.decoder.draw_noise(0, frames, self.device, batch, generator) if noise else None
+        audio_values = self.decoder(sum(layers).to(self.dtype), frame_mask, noises)
         audio_codes = self.merge_layers(codes)
         return LLMCodecOutput(
             audio_values=audio_values[..., :samples],

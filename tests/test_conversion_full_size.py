@@ -1,6 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """A checkpoint of the original's size, with random weights, converts within 4 GB of memory."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,9 @@ import pytest
 import torch
 from original_checkpoints import command_line
 from tokenizers import Tokenizer, models, pre_tokenizers
-from torch import nn
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from conversion.original_checkpoint import module_names
+from conversion.original_checkpoint import conv_weight_shape, module_names
 from llm_codec_hf import LLMCodecConfig, LLMCodecModel
 
 CONFIG = """
@@ -43,9 +43,10 @@ def original_state(config: LLMCodecConfig) -> dict[str, torch.Tensor]:
     for original, ours in module_names(config):
         module = model.get_submodule(ours)
         for name, parameter in module.named_parameters(recurse=False):
-            if name == "weight" and isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-                state[f"{original}.weight_v"] = parameter.data
-                state[f"{original}.weight_g"] = parameter.data.flatten(1).norm(dim=1).view(-1, 1, 1)
+            if name == "weight" and (shape := conv_weight_shape(module)):
+                weight = torch.randn(shape) / math.prod(shape[1:]) ** 0.5
+                state[f"{original}.weight_v"] = weight
+                state[f"{original}.weight_g"] = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
             else:
                 state[f"{original}.{name}"] = parameter.data
         if original.endswith(".to_qkv"):

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
-from ..modeling_llm_codec import LLMCodecModel, LLMCodecSnake
+from ..modeling_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecModel, LLMCodecSnake, LLMCodecUpsample
 from .codebooks import ProjectedCodebooks, principal_components
 from .data import RandomClips
 from .losses import multi_resolution_stft_loss
@@ -66,8 +66,8 @@ class TrainingConfig:
 def add_weight_norm(model: nn.Module) -> None:
     """Weight normalization (arXiv 1602.07868) on every convolution, as the original trains."""
     for module in list(model.modules()):
-        if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-            parametrizations.weight_norm(module)
+        if isinstance(module, (LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample)):
+            parametrizations.weight_norm(module, dim=getattr(module, "weight_norm_dim", 0))
 
 
 def fold_weight_norm(model: nn.Module) -> None:
@@ -109,7 +109,9 @@ class Trainer:
         config = self.config
         generator = torch.Generator(self.device).manual_seed(config.seed * 2**32 + self.step)
         if self.step < config.quantize_after:
-            estimate, codes = self.model.decoder(self.model.encoder(audio), generator=generator), None
+            latents, codes = self.model.encoder(audio), None
+            noises = self.model.decoder.draw_noise(0, latents.shape[-1], self.device, len(audio), generator)
+            estimate = self.model.decoder(latents, noises=noises)
         else:
             output = self.model(audio, generator=generator, codebooks=self.codebooks())
             estimate, codes = output.audio_values, output.audio_codes
@@ -133,7 +135,7 @@ class Trainer:
             pooled = F.avg_pool1d(latents, layer.stride)
             self.codebooks.fit(k, pooled.transpose(1, 2).flatten(0, 1), mean_share=1 / (len(layers) - k))
             codebook = self.codebooks.project(k)
-            entries = layer.lookup(layer.nearest(pooled, codebook), codebook)
+            entries = layer.lookup(layer.nearest(pooled, codebook)[0], codebook)
             latents = latents - entries.repeat_interleave(layer.stride, dim=-1)
             explained = 1 - latents.var(dim=(0, 2)).sum() / pooled.var(dim=(0, 2)).sum()
             logger.info("Layer %d fitted; its entries explain %.3f of the variance.", k, explained)
