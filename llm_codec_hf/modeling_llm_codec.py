@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
-from transformers.modeling_utils import PreTrainedAudioTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedAudioTokenizerBase
 from transformers.utils import ModelOutput, auto_docstring, can_return_tuple
 
-from .configuration_llm_codec import CONV_REACH, DILATIONS, KERNEL_SIZE, LLMCodecConfig
+from .configuration_llm_codec import BLOCK_REACH, CONV_REACH, DILATIONS, KERNEL_SIZE, LLMCodecConfig
 
 
 @dataclass
@@ -120,7 +121,9 @@ class LLMCodecConv(nn.Conv1d):
         if self.groups > 1 and dilation > 1:
             # Steps t, t + dilation, … see each other alone. As channels of their own they need no dilation, with which
             # depthwise convolutions take 10 times as long on CPUs.
-            hidden_states = F.pad(hidden_states, (0, 0, 0, -time % dilation)).unflatten(1, (-1, dilation)).flatten(2)
+            if time % dilation:
+                hidden_states = F.pad(hidden_states, (0, 0, 0, -time % dilation))
+            hidden_states = hidden_states.unflatten(1, (-1, dilation)).flatten(2)
             weight, bias, dilation = weight.repeat(dilation, 1, 1), bias.repeat(dilation), 1
         hidden_states = F.conv2d(  # in two dimensions, since only there channels come last
             hidden_states.transpose(1, 2)[:, :, None],
@@ -191,7 +194,8 @@ class LLMCodecUpsample(nn.Module):
 def adjacent_products(hidden_states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """`(batch, n + 1, in)` and `(2, in, out)` → `(batch, n, out)`: x[t] · weight[0] + x[t + 1] · weight[1] + bias."""
     earlier, later = hidden_states[:, :-1].flatten(0, 1), hidden_states[:, 1:].flatten(0, 1)
-    product = torch.addmm(torch.addmm(bias, earlier, weight[0]), later, weight[1])
+    product = torch.addmm(bias, earlier, weight[0])
+    product.addmm_(later.to(product.dtype), weight[1].to(product.dtype))  # other dtypes under autocast
     return product.unflatten(0, (len(hidden_states), -1))
 
 
@@ -212,13 +216,30 @@ def residual_units(channels: int, depthwise: bool) -> nn.ModuleList:
     return nn.ModuleList(LLMCodecResidualUnit(channels, dilation, depthwise) for dilation in DILATIONS)
 
 
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.BoolTensor | None,
+    scaling: float,
+    **kwargs,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    scores = query @ key.transpose(-1, -2) * scaling
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1)
+    return (weights @ value).transpose(1, 2), weights
+
+
 class LLMCodecLocalAttention(nn.Module):
     """Attention inside windows that do not overlap and do not see each other, plus the input."""
 
-    def __init__(self, channels: int, window_size: int, head_dim: int):
+    def __init__(self, config: LLMCodecConfig, channels: int):
         super().__init__()
-        self.window_size = window_size
-        self.head_dim = head_dim
+        self.config = config  # `set_attn_implementation` writes into it
+        self.window_size = config.attn_window_size
+        self.head_dim = config.attn_head_dim
         self.norm = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.out = nn.Linear(channels, channels, bias=False)
@@ -247,19 +268,65 @@ class LLMCodecLocalAttention(nn.Module):
             # frames past the end are no keys; they see themselves, so that their own softmax stays finite
             attn_mask = F.pad(frame_mask, (0, missing)).reshape(-1, 1, 1, self.window_size)
             attn_mask = attn_mask | torch.eye(self.window_size, device=attn_mask.device, dtype=torch.bool)
-        attended = F.scaled_dot_product_attention(self.rotate(query), self.rotate(key), value, attn_mask=attn_mask)
-        attended = self.out(attended.transpose(1, 2).flatten(-2))
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        scaling = self.head_dim**-0.5
+        attended, _ = attention(
+            self, self.rotate(query), self.rotate(key), value, attn_mask, scaling=scaling, is_causal=False
+        )
+        attended = self.out(attended.flatten(-2))
         return hidden_states + attended.reshape(batch, -1, channels)[:, :frames]
 
 
-class LLMCodecEncoderBlock(nn.Module):
+class LLMCodecBlock(GradientCheckpointingLayer):
+    """
+    What encoder and decoder blocks share: both change the rate by `stride`, and both depend on no more than
+    `BLOCK_REACH` steps at the higher rate, and one at the lower, on either side.
+    """
+
+    # Numbers in a tile: 4 MB that stay in a CPU's cache, so that a minute of audio takes 0.6 of the time.
+    tile_size = 2**20
+
+    stride: int
+    input_steps: int
+    output_steps: int
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        frame_mask: torch.BoolTensor | None = None,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """`(batch, input_steps · n, in)` → `(batch, output_steps · n, out)`, in tiles of n where they pay."""
+        steps, reach = hidden_states.shape[1] // self.input_steps, math.ceil(BLOCK_REACH / self.stride) + 1
+        size = max(self.tile_size // (self.channels * self.stride * len(hidden_states)), 4 * reach)
+        size -= (size + 2 * reach) % max(DILATIONS)  # dilated convolutions then need not pad
+        on_cpu = hidden_states.device.type == "cpu"
+        if size >= steps or not on_cpu or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.whole(hidden_states, frame_mask, noise)
+        if frame_mask is not None:
+            frame_mask = frame_mask.repeat_interleave(steps // frame_mask.shape[1], dim=1)
+        tiles = []
+        for start in range(0, steps, size):
+            stop = min(start + size, steps)
+            first, last = max(start - reach, 0), min(stop + reach, steps)
+            tile = self.whole(
+                hidden_states[:, first * self.input_steps : last * self.input_steps],
+                None if frame_mask is None else frame_mask[:, first:last],
+                None if noise is None else noise[:, first * self.output_steps : last * self.output_steps],
+            )
+            tiles.append(tile[:, (start - first) * self.output_steps : (stop - first) * self.output_steps])
+        return torch.cat(tiles, dim=1)
+
+
+class LLMCodecEncoderBlock(LLMCodecBlock):
     def __init__(self, channels: int, stride: int, depthwise: bool):
         super().__init__()
+        self.channels, self.stride, self.input_steps, self.output_steps = channels, stride, stride, 1
         self.residual_units = residual_units(channels, depthwise)
         self.snake = LLMCodecSnake(channels)
         self.conv = LLMCodecDownsample(channels, 2 * channels, stride)
 
-    def forward(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
+    def whole(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None, noise: None) -> torch.Tensor:
         for unit in self.residual_units:
             hidden_states = unit(hidden_states, frame_mask)
         return self.conv(self.snake(zero_past_end(hidden_states, frame_mask)))
@@ -277,7 +344,7 @@ class LLMCodecEncoder(nn.Module):
         )
         self.attention = None
         if config.attn_window_size is not None:
-            self.attention = LLMCodecLocalAttention(config.latent_dim, config.attn_window_size, config.attn_head_dim)
+            self.attention = LLMCodecLocalAttention(config, config.latent_dim)
         self.conv_out = LLMCodecConv(config.latent_dim, config.latent_dim, depthwise=config.depthwise)
 
     def forward(self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
@@ -326,19 +393,17 @@ class LLMCodecNoiseBlock(nn.Module):
         return torch.addcmul(hidden_states, noise.to(hidden_states), self.conv(hidden_states))
 
 
-class LLMCodecDecoderBlock(nn.Module):
+class LLMCodecDecoderBlock(LLMCodecBlock):
     def __init__(self, channels: int, stride: int, depthwise: bool, noise: bool):
         super().__init__()
+        self.channels, self.stride, self.input_steps, self.output_steps = channels // 2, stride, 1, stride
         self.snake = LLMCodecSnake(channels)
         self.conv = LLMCodecUpsample(channels, channels // 2, stride)
         self.noise = LLMCodecNoiseBlock(channels // 2) if noise else None
         self.residual_units = residual_units(channels // 2, depthwise)
 
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        frame_mask: torch.BoolTensor | None = None,
-        noise: torch.Tensor | None = None,
+    def whole(
+        self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None, noise: torch.Tensor | None
     ) -> torch.Tensor:
         hidden_states = self.conv(self.snake(zero_past_end(hidden_states, frame_mask)))
         if noise is not None:
@@ -363,7 +428,7 @@ class LLMCodecDecoder(nn.Module):
             self.conv_in = LLMCodecConv(config.latent_dim, config.decoder_dim)
         self.attention = None
         if config.attn_window_size is not None:
-            self.attention = LLMCodecLocalAttention(config.decoder_dim, config.attn_window_size, config.attn_head_dim)
+            self.attention = LLMCodecLocalAttention(config, config.decoder_dim)
         self.blocks = nn.ModuleList(
             LLMCodecDecoderBlock(config.decoder_dim // 2**i, stride, config.depthwise, config.noise)
             for i, stride in enumerate(config.decoder_rates)
@@ -411,8 +476,8 @@ class LLMCodecVectorQuantizer(nn.Module):
     in float32 whatever the model's dtype: codes are an argmax over thousands of near neighbours.
     """
 
-    # Latents compared with the codebook at once: their scores, 128 × 32000 floats originally, stay in a CPU's cache.
-    block_size = 128
+    # Latents and entries compared at once: their scores, 8 MB, stay in a CPU's cache.
+    latents_at_once, entries_at_once = 1024, 2048
 
     def __init__(self, stride: int, codebook_size: int, latent_dim: int):
         super().__init__()
@@ -441,19 +506,33 @@ class LLMCodecVectorQuantizer(nn.Module):
         """`(batch, latent_dim, steps)` → the nearest entries, of equally near ones the first, and by how much their
         cosine exceeds the second's, times the latent's length: both `(batch, steps)`."""
         batch, _, steps = latents.shape
-        if codebook is None:
-            codebook, scale = self.codebook, self.codebook_inverse_norm
-        else:
-            scale = inverse_norm(codebook)
-        codes, margins = [], []
-        for block in latents.transpose(1, 2).reshape(batch * steps, -1).split(self.block_size):
+        codebook, scale = (
+            (self.codebook, self.codebook_inverse_norm) if codebook is None else (codebook, inverse_norm(codebook))
+        )
+        found = [
+            self._nearest(block, codebook, scale)
+            for block in latents.transpose(1, 2).reshape(batch * steps, -1).split(self.latents_at_once)
+        ]
+        codes, margins = (torch.cat(blocks).view(batch, steps) for blocks in zip(*found))
+        return codes, margins
+
+    def _nearest(
+        self, latents: torch.Tensor, codebook: torch.Tensor, scale: torch.Tensor
+    ) -> tuple[torch.LongTensor, torch.Tensor]:
+        best = second = codes = None
+        for start in range(0, len(codebook), self.entries_at_once):
+            entries = slice(start, start + self.entries_at_once)
             # the length of a latent scales all its scores alike and changes no argmax
-            scores = (block @ codebook.T).mul_(scale)
-            best, block_codes = scores.max(dim=-1)
-            second = scores.scatter_(1, block_codes[:, None], -torch.inf).amax(dim=-1)
-            codes.append(block_codes)
-            margins.append(best - second)
-        return torch.cat(codes).view(batch, steps), torch.cat(margins).view(batch, steps)
+            scores = (latents @ codebook[entries].T).mul_(scale[entries])
+            block_best, block_codes = scores.max(dim=-1)
+            block_second = scores.scatter_(1, block_codes[:, None], -torch.inf).amax(dim=-1)
+            if best is None:
+                best, second, codes = block_best, block_second, block_codes
+            else:
+                second = torch.maximum(torch.maximum(second, block_second), torch.minimum(best, block_best))
+                codes = torch.where(block_best > best, block_codes + start, codes)
+                best = torch.maximum(best, block_best)
+        return codes, best - second
 
     def lookup(self, codes: torch.LongTensor, codebook: torch.Tensor | None = None) -> torch.Tensor:
         """`(batch, steps)` → `(batch, latent_dim, steps)`; zeros where the code is −1."""
@@ -584,6 +663,8 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
     base_model_prefix = "llm_codec"
     main_input_name = "input_values"
     input_modalities = ("audio",)
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
     _keep_in_fp32_modules_strict = ["codebook", "codebook_inverse_norm"]
     _no_split_modules = ["LLMCodecEncoderBlock", "LLMCodecDecoderBlock", "LLMCodecLocalAttention"]
 
@@ -608,8 +689,8 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
 
 @auto_docstring(custom_intro="LLM-Codec: encodes 16 kHz audio in words and tokens of a language model, and decodes it.")
 class LLMCodecModel(LLMCodecPreTrainedModel):
-    # Seconds of audio, the whole batch's together, that `encode` and `decode` compute at once unless told otherwise.
-    chunk_length_s = 60.0
+    # Seconds of audio that `encode` and `decode` compute at once unless told otherwise.
+    chunk_length_s = 20.0
 
     def __init__(self, config: LLMCodecConfig):
         super().__init__(config)
@@ -701,10 +782,10 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
 
     # ---- Chunks
 
-    def _chunks(self, frames: int, batch: int, chunk_length_s: float | None) -> list[tuple[int, int]]:
+    def _chunks(self, frames: int, chunk_length_s: float | None) -> list[tuple[int, int]]:
         """The first frame of each chunk, and the one after its last."""
         if chunk_length_s is None:
-            chunk_length_s = self.chunk_length_s / batch
+            chunk_length_s = self.chunk_length_s
         elif not chunk_length_s > 0:
             raise ValueError(f"`chunk_length_s` must be a positive number of seconds, got {chunk_length_s}.")
         group = self.config.vq_strides[0]
@@ -802,8 +883,7 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             output_latents (`bool`, *optional*, defaults to `False`):
                 Whether to return the latents too.
             chunk_length_s (`float`, *optional*):
-                Seconds encoded at once, which bound the memory; by default `LLMCodecModel.chunk_length_s` for the whole
-                batch. The codes are the same for every length.
+                Seconds encoded at once, which bound the memory; 20 by default. The codes are the same for every length.
 
         Returns:
             [`LLMCodecEncoderOutput`] or a tuple of its fields.
@@ -812,9 +892,9 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             ValueError: for audio of another shape, of integers, or with samples that are not finite.
         """
         input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
-        batch, frames = len(input_values), input_values.shape[-1] // self.config.hop_length
+        frames = input_values.shape[-1] // self.config.hop_length
         codes, latents = [], []
-        for start, stop in self._chunks(frames, batch, chunk_length_s):
+        for start, stop in self._chunks(frames, chunk_length_s):
             chunk_codes, chunk_latents = self._encode_frames(input_values, frame_mask, start, stop)
             codes.append(self.merge_layers(chunk_codes))
             if output_latents:
@@ -864,8 +944,8 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
             length (`int`, *optional*):
                 Samples to return; by default all of the groups'.
             chunk_length_s (`float`, *optional*):
-                Seconds decoded at once, which bound the memory; by default `LLMCodecModel.chunk_length_s` for the whole
-                batch. The audio is the same for every length, within float rounding.
+                Seconds decoded at once, which bound the memory; 20 by default. The audio is the same for every length,
+                within float rounding.
 
         Returns:
             [`LLMCodecDecoderOutput`] or a tuple of its field.
@@ -898,7 +978,7 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         source = audio_codes if latents is None else latents
         audio_values = [
             self._decode_frames(source, frame_mask, start, stop, noise, noises)
-            for start, stop in self._chunks(frames, batch, chunk_length_s)
+            for start, stop in self._chunks(frames, chunk_length_s)
         ]
         audio_values = torch.cat(audio_values, dim=-1)
         if length is not None:

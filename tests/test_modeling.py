@@ -208,9 +208,12 @@ def test_nearest_is_by_cosine_and_takes_the_first_of_equals(codec):
     assert torch.equal(layer.nearest(latents)[0], reference.argmax(-1))
     doubled = torch.cat([layer.codebook, layer.codebook])
     assert torch.equal(layer.nearest(latents, doubled)[0], reference.argmax(-1))
-    layer.block_size, before = 3, layer.block_size
-    assert torch.equal(layer.nearest(latents)[0], reference.argmax(-1))
-    layer.block_size = before
+    layer.latents_at_once = layer.entries_at_once = 3
+    codes, margins = layer.nearest(latents)
+    del layer.latents_at_once, layer.entries_at_once
+    assert torch.equal(codes, reference.argmax(-1))
+    best, second = (latents.norm(dim=1)[..., None] * reference.topk(2).values).unbind(-1)
+    torch.testing.assert_close(margins, best - second)
 
 
 def test_gradient_reaches_the_encoder_straight_through():
