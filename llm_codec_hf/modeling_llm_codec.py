@@ -13,6 +13,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedAudio
 from transformers.utils import ModelOutput, auto_docstring, can_return_tuple
 
 from .configuration_llm_codec import BLOCK_REACH, CONV_REACH, DILATIONS, KERNEL_SIZE, LLMCodecConfig
+from .streaming_llm_codec import LLMCodecStreamingMixin
 
 
 @dataclass
@@ -688,7 +689,7 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
 
 
 @auto_docstring(custom_intro="LLM-Codec: encodes 16 kHz audio in words and tokens of a language model, and decodes it.")
-class LLMCodecModel(LLMCodecPreTrainedModel):
+class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
     # Seconds of audio that `encode` and `decode` compute at once unless told otherwise.
     chunk_length_s = 20.0
 
@@ -731,7 +732,22 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
                     f"Codes of layer {k} must be 0 … {size - 1}, or −1 where masked; got {codes.min()} … {codes.max()}."
                 )
 
-    # ---- Padding: all of its arithmetic is here
+    # ---- Padding
+
+    def _check_audio(self, input_values: torch.Tensor) -> None:
+        if input_values.dim() != 3 or input_values.shape[1] != 1 or not input_values.numel():
+            raise ValueError(
+                f"`input_values` must be mono audio of the shape (batch, 1, samples), got {tuple(input_values.shape)}."
+            )
+        if not input_values.is_floating_point():
+            raise ValueError(f"`input_values` must be floating-point audio in −1 … 1, got {input_values.dtype}.")
+        if not torch.compiler.is_compiling() and not input_values.isfinite().all():
+            raise ValueError("`input_values` holds NaN or infinite samples; clean the audio first.")
+
+    def _check_padding_mask(self, mask: torch.Tensor, input_values: torch.Tensor) -> None:
+        expected = (input_values.shape[0], input_values.shape[2])
+        if mask.shape != expected:
+            raise ValueError(f"`padding_mask` must have the shape {expected}, got {tuple(mask.shape)}.")
 
     def _prepare_audio(
         self, input_values: torch.Tensor, padding_mask: torch.Tensor | None
@@ -741,23 +757,13 @@ class LLMCodecModel(LLMCodecPreTrainedModel):
         Returns:
             Audio `(batch, 1, samples)` and the mask `(batch, frames)` of each item's own padded length.
         """
-        if input_values.dim() != 3 or input_values.shape[1] != 1 or not input_values.numel():
-            raise ValueError(
-                f"`input_values` must be mono audio of the shape (batch, 1, samples), got {tuple(input_values.shape)}."
-            )
-        if not input_values.is_floating_point():
-            raise ValueError(f"`input_values` must be floating-point audio in −1 … 1, got {input_values.dtype}.")
-        if not torch.compiler.is_compiling() and not input_values.isfinite().all():
-            raise ValueError("`input_values` holds NaN or infinite samples; clean the audio first.")
+        self._check_audio(input_values)
         multiple = self.config.pad_to_multiple_of
         batch, _, samples = input_values.shape
         frame_mask = None
         if padding_mask is not None:
             mask = padding_mask.reshape(batch, -1).bool()
-            if mask.shape[1] != samples:
-                raise ValueError(
-                    f"`padding_mask` must have the shape {(batch, samples)}, got {tuple(padding_mask.shape)}."
-                )
+            self._check_padding_mask(mask, input_values)
             lengths = mask.sum(dim=1)
             start = mask.int().argmax(dim=1)  # samples of left padding
             position = torch.arange(samples, device=mask.device)
