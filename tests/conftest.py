@@ -15,7 +15,21 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 NUM_WORDS, NUM_TOKENS = 24, 32
 
+collect_ignore = ["transformers_common"]  # what is in it runs where test_modeling_common_llm_codec.py inherits it
+
 torch.set_num_threads(1)  # tiny tensors are slower on two threads, and on a busy machine much slower
+
+
+def pytest_configure(config):
+    # those of Transformers' own tests
+    for marker in (
+        "accelerate_tests",
+        "torch_compile_test",
+        "flash_attn_test",
+        "flash_attn_3_test",
+        "flash_attn_4_test",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 def tiny_config(**kwargs) -> LLMCodecConfig:
