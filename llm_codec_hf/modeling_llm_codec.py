@@ -482,8 +482,8 @@ class LLMCodecVectorQuantizer(nn.Module):
     in float32 whatever the model's dtype: codes are an argmax over thousands of near neighbours.
     """
 
-    # Latents and entries compared at once: their scores, 8 MB, stay in a CPU's cache.
-    latents_at_once, entries_at_once = 1024, 2048
+    # Latents and entries compared at once: their scores, 4 MB, stay in a CPU's cache.
+    latents_at_once, entries_at_once = 1024, 1024
 
     def __init__(self, stride: int, codebook_size: int, latent_dim: int):
         super().__init__()
