@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -44,9 +44,9 @@ def decode(args: Namespace) -> int:
 
     def decode_file(path: Path) -> None:
         clip = _load_codes(path, model.config, args)
-        samples = decode_clip(model, clip)
-        with _new_file(targets[path]) as temporary:
-            write_wav(temporary, samples, clip.sampling_rate)
+        blocks = decode_clip(model, clip)
+        with _new_file(targets[path]) as temporary, _progress(path, blocks, clip.length, clip.sampling_rate) as blocks:
+            write_wav(temporary, blocks, clip.sampling_rate)
         print(targets[path])
 
     return _for_each(targets, decode_file, args)
@@ -164,19 +164,21 @@ def _device(name: str | None):
 
 def _encode_file(path: Path, model, feature_extractor, args: Namespace):
     """An audio file's codes, if its rate and channels are the codec's or --resample and --channels say what to do."""
-    from .audio_llm_codec import read_audio
-    from .codes_file import encode_clip
+    from .audio_llm_codec import open_audio, read_blocks
+    from .codes_file import BLOCK_S, encode_clip
 
-    audio, expected = read_audio(path), feature_extractor.sampling_rate
-    needed = [] if args.resample or audio.sampling_rate == expected else ["--resample"]
-    needed += [] if args.channels is not None or len(audio.samples) == 1 else ["--channels mean"]
-    if needed:
-        raise ValueError(
-            f"The audio has {len(audio.samples)} channel(s) at {audio.sampling_rate} Hz, the codec takes one at "
-            f"{expected} Hz: add {' '.join(needed)}."
-        )
-    model_id = args.model or DEFAULT_MODEL
-    return encode_clip(model, feature_extractor, audio, model_id, args.resample, args.channels)
+    with open_audio(path) as audio:
+        rate, expected = audio.samplerate, feature_extractor.sampling_rate
+        needed = [] if args.resample or rate == expected else ["--resample"]
+        needed += [] if args.channels is not None or audio.channels == 1 else ["--channels mean"]
+        if needed:
+            raise ValueError(
+                f"The audio has {audio.channels} channel(s) at {rate} Hz, the codec takes one at {expected} Hz: "
+                f"add {' '.join(needed)}."
+            )
+        model_id = args.model or DEFAULT_MODEL
+        with _progress(path, read_blocks(audio, BLOCK_S * rate), audio.frames, rate) as blocks:
+            return encode_clip(model, feature_extractor, blocks, rate, model_id, args.resample, args.channels)
 
 
 def _load_codes(path: Path, config, args: Namespace):
@@ -277,6 +279,28 @@ def _for_each(paths: Sequence[Path], job: Callable[[Path], None], args: Namespac
                 raise
             status = report(error)
     return status
+
+
+@contextlib.contextmanager
+def _progress(path: Path, blocks: Iterable, length: int, sampling_rate: int) -> Iterator[Iterator]:
+    """Blocks of samples, whose passing a bar shows on a terminal, in seconds, if they are several."""
+    from transformers.utils import logging
+
+    from .codes_file import BLOCK_S
+
+    seconds = length // sampling_rate
+    disable = None if seconds >= 2 * BLOCK_S else True
+    with logging.tqdm(total=seconds, unit="s", desc=path.name, leave=False, disable=disable) as bar:
+
+        def passing():
+            passed = 0
+            for block in blocks:
+                yield block
+                seconds = passed // sampling_rate
+                passed += block.shape[-1]
+                bar.update(passed // sampling_rate - seconds)
+
+        yield passing()
 
 
 def report(error: Exception) -> int:

@@ -3,22 +3,26 @@
 
 import dataclasses
 import json
+import math
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soxr
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .audio_llm_codec import Audio
+from .audio_llm_codec import parts
 from .configuration_llm_codec import LLMCodecConfig
 from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from .modeling_llm_codec import LLMCodecModel
 
 FORMAT = "llm_codec.audio_codes"
 FORMAT_VERSION = "1"
+BLOCK_S = 10  # seconds of a block of a long clip: enough for speed, and little memory
 
 
 @dataclass(frozen=True)
@@ -133,41 +137,104 @@ class EncodedClip:
 def encode_clip(
     model: LLMCodecModel,
     feature_extractor: LLMCodecFeatureExtractor,
-    audio: Audio,
+    blocks: Iterable[np.ndarray],
+    sampling_rate: int,
     model_id: str,
     resample: bool = False,
     channels: str | int | None = None,
 ) -> EncodedClip:
-    """Audio → its codes; `resample` and `channels` as the feature extractor takes them.
+    """
+    Audio → its codes, those of `feature_extractor` and `model.encode` for the whole clip, in the memory of a block.
+
+    Args:
+        model: The codec.
+        feature_extractor: Its feature extractor.
+        blocks: The clip, one block after the other, each as the feature extractor takes a clip; at least one.
+        sampling_rate: Their rate, in Hz.
+        model_id: How the codec is to be named.
+        resample: As the feature extractor takes it.
+        channels: As the feature extractor takes it.
 
     Raises:
         ValueError: for audio that the feature extractor refuses.
     """
-    features = feature_extractor(
-        audio.samples, audio.sampling_rate, resample=resample, channels=channels, return_tensors="pt"
-    )
-    input_values = features["input_values"].to(model.device)
-    config = model.config
+    config, codes, state, length, original_length = model.config, [], None, 0, 0
+
+    def counted():
+        nonlocal original_length
+        for block in blocks:
+            original_length += block.shape[-1]
+            yield block
+
+    for samples, is_last in _mark_last(_prepare(feature_extractor, counted(), sampling_rate, resample, channels)):
+        length += len(samples)
+        input_values = torch.from_numpy(samples)[None, None].to(model.device)
+        output = model.encode_stream(input_values, state, flush=is_last)
+        codes.append(output.audio_codes[0].cpu())
+        state = output.state
     return EncodedClip(
-        audio_codes=model.encode(input_values).audio_codes[0].cpu(),
+        audio_codes=torch.cat(codes, dim=1),
         model=model_id,
-        length=input_values.shape[-1],
+        length=length,
         sampling_rate=config.sampling_rate,
-        original_length=audio.samples.shape[-1],
-        original_sampling_rate=audio.sampling_rate,
+        original_length=original_length,
+        original_sampling_rate=sampling_rate,
         hop_length=config.hop_length,
         vq_strides=config.vq_strides,
         codebook_sizes=config.codebook_sizes,
     )
 
 
+def _prepare(
+    feature_extractor: LLMCodecFeatureExtractor,
+    blocks: Iterable[np.ndarray],
+    sampling_rate: int,
+    resample: bool,
+    channels: str | int | None,
+) -> Iterator[np.ndarray]:
+    """What the feature extractor makes of a clip, sample for sample, in blocks `(samples,)`; none is empty."""
+    expected, start, returned, resampler = feature_extractor.sampling_rate, 0, 0, None
+    if resample and sampling_rate != expected:
+        resampler = soxr.ResampleStream(sampling_rate, expected, num_channels=1, dtype="float32")
+    for block, is_last in _mark_last(blocks):
+        try:
+            features = feature_extractor(block, expected if resample else sampling_rate, channels=channels)
+        except ValueError as error:
+            raise ValueError(f"From {start / sampling_rate:.1f} s on: {error}" if start else str(error)) from error
+        (samples,) = features["input_values"][0]
+        start += len(samples)
+        if resampler:
+            samples = resampler.resample_chunk(samples, last=is_last)
+            if is_last:
+                left = math.ceil(start * expected / sampling_rate) - returned
+                samples = np.pad(samples[:left], (0, max(0, left - len(samples))))
+        returned += len(samples)
+        if len(samples):
+            yield samples
+
+
+def _mark_last(items: Iterable) -> Iterator[tuple]:
+    """Each item, and whether it is the last."""
+    items = iter(items)
+    item = next(items)
+    for following in items:
+        yield item, False
+        item = following
+    yield item, True
+
+
 @torch.no_grad()
-def decode_clip(model: LLMCodecModel, clip: EncodedClip) -> np.ndarray:
-    """Codes → audio at the codec's rate, float32, `(clip.length,)`.
+def decode_clip(model: LLMCodecModel, clip: EncodedClip) -> Iterator[np.ndarray]:
+    """Codes → audio at the codec's rate, float32, in blocks `(samples,)` of `clip.length` samples together.
 
     Raises:
         ValueError: for codes of a codec of another geometry.
     """
     clip.check_fits(model.config)
-    audio_codes = clip.audio_codes[None].to(model.device)
-    return model.decode(audio_codes, length=clip.length).audio_values[0, 0].float().cpu().numpy()
+    groups, state, left = clip.audio_codes.shape[1], None, clip.length
+    for start, stop in parts(groups, BLOCK_S * clip.sampling_rate // model.config.group_length):
+        audio_codes = clip.audio_codes[None, :, start:stop].to(model.device)
+        output = model.decode_stream(audio_codes, state, flush=stop == groups)
+        samples = output.audio_values[0, 0, :left].float().cpu().numpy()
+        state, left = output.state, left - len(samples)
+        yield samples

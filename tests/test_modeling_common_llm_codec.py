@@ -112,23 +112,6 @@ DOES_NOT_APPLY = {
     ],
     "feeds `input_ids` to a language model": ["test_torch_compile_for_training"],
 }
-if not LLMCodecModel.supports_gradient_checkpointing:
-    DOES_NOT_APPLY["the codec does not support gradient checkpointing"] = [
-        "test_gradient_checkpointing_backward_compatibility",
-        "test_gradient_checkpointing_enable_disable",
-        "test_peft_gradient_checkpointing_enable_disable",
-        "test_training_gradient_checkpointing*",
-    ]
-if not LLMCodecModel._supports_sdpa:
-    DOES_NOT_APPLY[
-        "the codec calls `scaled_dot_product_attention` itself, and gives no choice of another attention"
-    ] = [
-        "test_eager_matches_sdpa_inference_*",
-        "test_sdpa_can_dispatch_non_composite_models",
-        "test_sdpa_can_dispatch_on_flash",
-        "test_sdpa_can_compile_dynamic",
-        "test_can_set_attention_dynamically",
-    ]
 
 
 class LLMCodecModelTester:
