@@ -57,7 +57,7 @@ def measure_case(workers: Sequence[Worker], results: Results, case: Case) -> Non
             record["times"] += answer["times"]
             if turn == 0:
                 record |= {name: answer[name] for name in ("loaded", "memory", "flops_one")}
-                one, fixed = answer["flops_one"], answer["flops_once"]
+                one, fixed = answer["flops_one"], answer["flops_once"][case.operation]
                 record["flops"] = (one - fixed) * case.batch + fixed if one else None
     for record in records.values():
         announce(results.add(case.kind, **record))

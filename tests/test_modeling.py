@@ -174,6 +174,48 @@ def test_loading_fills_all_memory(codec, codec_dir, tmp_path, monkeypatch, missi
             torch.testing.assert_close(tensor, expected[name], msg=name)
 
 
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "eager",
+        pytest.param(
+            "inductor",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler"),
+            ],
+        ),
+    ],
+)
+@torch.inference_mode()
+def test_compiled_without_graph_breaks(codec, backend):
+    x = audio(9000, 4000)
+    mask = (torch.arange(9000) < torch.tensor([[9000], [4000]])).long()
+    compiled = {
+        name: torch.compile(getattr(codec, name), backend=backend, fullgraph=True, dynamic=False)
+        for name in ("encode", "decode")
+    }
+    codes = codec.encode(x, mask).audio_codes
+    assert torch.equal(compiled["encode"](x, mask).audio_codes, codes)
+    codes_mask = (codes >= 0).any(dim=1)
+    expected = codec.decode(codes, audio_codes_mask=codes_mask).audio_values
+    audio_values = compiled["decode"](codes, audio_codes_mask=codes_mask).audio_values
+    torch.testing.assert_close(audio_values, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.inference_mode()
+def test_autocast_gives_nearly_the_same(codec, dtype):
+    x = audio(96000)
+    codes = codec.encode(x).audio_codes
+    with torch.autocast("cpu", dtype):
+        half = codec.encode(x).audio_codes
+        audio_values = codec.decode(codes).audio_values
+    assert (half == codes).float().mean() > 0.9
+    difference = audio_values.float() - codec.decode(codes).audio_values
+    assert difference.square().mean().sqrt() < 0.05 * codec.decode(codes).audio_values.square().mean().sqrt()
+
+
 def test_fresh_weights_are_finite_and_reproducible():
     models = []
     for _ in range(2):
@@ -208,9 +250,10 @@ def test_nearest_is_by_cosine_and_takes_the_first_of_equals(codec):
     assert torch.equal(layer.nearest(latents)[0], reference.argmax(-1))
     doubled = torch.cat([layer.codebook, layer.codebook])
     assert torch.equal(layer.nearest(latents, doubled)[0], reference.argmax(-1))
-    layer.latents_at_once = layer.entries_at_once = 3
+    layer.latents_at_once, layer.parts = 3, 4
     codes, margins = layer.nearest(latents)
-    del layer.latents_at_once, layer.entries_at_once
+    del layer.latents_at_once
+    layer.parts = 1
     assert torch.equal(codes, reference.argmax(-1))
     best, second = (latents.norm(dim=1)[..., None] * reference.topk(2).values).unbind(-1)
     torch.testing.assert_close(margins, best - second)

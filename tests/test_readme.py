@@ -33,7 +33,7 @@ def clips(tmp_path, monkeypatch):
 @needs_smollm2
 def test_python_examples(clips):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     exec("\n".join(blocks), names)  # one after the other, as a reader would
     assert sum(entry["score"] for entry in names["answer"]) == pytest.approx(1)
