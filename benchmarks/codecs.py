@@ -57,8 +57,10 @@ class Ours(Codec):
 
 
 class OursRecomputed(Ours):
-    """The original's way: a call projects the language model's embedding tables. `encode` does so twice, to compare latents
-    with the entries and to look entries up."""
+    """
+    The original's way: a call projects the language model's embedding tables; `encode` does so twice, to compare with
+    the entries and to look entries up.
+    """
 
     def __init__(self, device: str = "cpu", embedding_dim: int = 4096, **config):
         super().__init__(device, **config)

@@ -885,6 +885,8 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         Encodes audio. An item's codes depend neither on its batch nor on chunks: where float32 cannot tell which of two
         entries is nearer, float64 decides (unless compiled, or in half precision).
 
+        That holds in float32 proper: on a GPU, set `torch.backends.cudnn.allow_tf32 = False` for it.
+
         Args:
             input_values (`torch.FloatTensor` of shape `(batch_size, 1, samples)`):
                 Mono audio at `config.sampling_rate`, in −1 … 1.
