@@ -13,13 +13,9 @@ import yaml
 from torch import nn
 
 from llm_codec_hf.configuration_llm_codec import LLMCodecConfig
-from llm_codec_hf.modeling_llm_codec import (
-    LLMCodecConv,
-    LLMCodecDownsample,
-    LLMCodecModel,
-    LLMCodecUpsample,
-    inverse_norm,
-)
+from llm_codec_hf.layers_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample
+from llm_codec_hf.modeling_llm_codec import LLMCodecModel
+from llm_codec_hf.quantizer_llm_codec import inverse_norm
 
 StateDict = dict[str, torch.Tensor]
 

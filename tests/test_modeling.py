@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForAudioTokenization
 
 from llm_codec_hf import LLMCodecModel
-from llm_codec_hf.modeling_llm_codec import position_noise
+from llm_codec_hf.layers_llm_codec import position_noise
 
 
 def audio(*lengths: int) -> torch.Tensor:

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
-from ..modeling_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecModel, LLMCodecSnake, LLMCodecUpsample
+from ..layers_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecSnake, LLMCodecUpsample
+from ..modeling_llm_codec import LLMCodecModel
 from .codebooks import ProjectedCodebooks, principal_components
 from .data import RandomClips
 from .losses import multi_resolution_stft_loss
