@@ -216,7 +216,7 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None, start: int, stop: int
     ) -> tuple[list[torch.LongTensor], torch.Tensor]:
         """Codes a layer and latents of the frames `start … stop - 1` of prepared audio."""
-        latents = self._latents(self.encoder, input_values.to(self.dtype), frame_mask, start, stop)
+        latents = self._latents(self._encoder_in_own_dtype, input_values, frame_mask, start, stop)
         mask = None if frame_mask is None else frame_mask[:, start:stop]
         codes, ties = self.quantizer.encode(latents, mask)
         if torch.compiler.is_compiling() or latents.dtype != torch.float32:
@@ -224,7 +224,7 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         group = self.config.vq_strides[0]
         for item, position in ties.nonzero().tolist():
             length = input_values.shape[-1] if frame_mask is None else frame_mask[item].sum() * self.config.hop_length
-            audio, first = input_values[item : item + 1, :, :length].double(), start + position * group
+            audio, first = input_values[item : item + 1, :, :length], start + position * group
             exact = self.quantizer.encode_exactly(
                 self._latents(self._float64_encoder, audio, None, first, first + group)
             )
@@ -243,11 +243,14 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         mask = None if frame_mask is None else frame_mask[:, first // hop : last // hop]
         return encoder(input_values[..., first:last], mask)[..., start - first // hop : stop - first // hop]
 
+    def _encoder_in_own_dtype(self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None) -> torch.Tensor:
+        return self.encoder(input_values.to(self.dtype), frame_mask)
+
     def _float64_encoder(self, input_values: torch.Tensor, frame_mask: None) -> torch.Tensor:
         device_type = input_values.device.type
         weights = {name: parameter.detach().double() for name, parameter in self.encoder.named_parameters()}
         with torch.autocast(device_type, enabled=False):
-            return torch.func.functional_call(self.encoder, weights, (input_values, frame_mask))
+            return torch.func.functional_call(self.encoder, weights, (input_values.double(), frame_mask))
 
     def _decode_frames(
         self,

@@ -12,6 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from transformers.utils import ModelOutput
 
+from .layers_llm_codec import length_mask
+
 
 @dataclass
 class StreamState:
@@ -66,7 +68,7 @@ class StreamState:
                 raise ValueError("Some items of the stream have ended: the next blocks need a mask that is 0 for them.")
         else:
             lengths = mask.sum(dim=-1)
-            if not torch.equal(mask, torch.arange(mask.shape[-1], device=mask.device) < lengths[:, None]):
+            if not torch.equal(mask, length_mask(lengths, mask.shape[-1])):
                 raise ValueError("A stream's mask takes 1s and then 0s: items of a stream start together.")
             if ((ends >= 0) & (lengths > 0)).any():
                 raise ValueError("An item that has ended, by the mask of an earlier block, cannot go on.")
@@ -183,10 +185,8 @@ class LLMCodecStreamingMixin:
             chunk, _ = self._encode_frames(audio, frame_mask, first + begin - offset, first + end - offset)
             codes.append(self.merge_layers(chunk))
         codes = torch.cat(codes, dim=-1)
-        if frame_mask is None:
-            codes_mask = torch.ones_like(codes[:, 0])
-        else:
-            codes_mask = frame_mask[:, first - offset : stop - offset : group].long()
+        returned_mask = None if frame_mask is None else frame_mask[:, first - offset : stop - offset]
+        codes_mask = self._group_mask(returned_mask, codes)
         if flush:
             return LLMCodecEncoderStreamOutput(codes, codes_mask, None)
         start = max(config.encoder_span(stop, stop + 1)[0] // multiple * multiple, 0)
