@@ -1,7 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Tables from audio codes to token ids, and the search that reads ids back as codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from numbers import Integral
 from typing import NamedTuple
 
@@ -50,7 +50,10 @@ class CodeTable:
                     "they could not be told apart; every code needs ids of its own."
                 )
         self.lengths = sorted({len(ids) for ids in self.sequences}, reverse=True)
-        self._prefixes = {ids[:end] for ids in self.sequences for end in range(1, len(ids))}
+        self._following: dict[tuple[int, ...], set[int]] = {}
+        for ids in self.sequences:
+            for end, token_id in enumerate(ids):
+                self._following.setdefault(ids[:end], set()).add(token_id)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -64,6 +67,14 @@ class CodeTable:
             return {"range": len(self)}
         return [ids[0] if len(ids) == 1 else list(ids) for ids in self.sequences]
 
+    def code(self, ids: tuple[int, ...]) -> int | None:
+        """The code of exactly these ids."""
+        return self._codes.get(ids)
+
+    def following(self, prefix: tuple[int, ...]) -> Set[int]:
+        """The ids that may come after the beginning of a code; none after a whole one that begins no other."""
+        return self._following.get(prefix, frozenset())
+
     def matches(self, ids: list[int], position: int) -> list[tuple[int, int]]:
         """The codes that may start at a position: (number of ids, code) pairs, longest first."""
         found = ((n, self._codes.get(tuple(ids[position : position + n]))) for n in self.lengths)
@@ -72,7 +83,7 @@ class CodeTable:
     def prefix_end(self, ids: list[int], position: int) -> int:
         """Where the ids from `position` on stop being the beginning of a longer code; `position` if at once."""
         end = position
-        while end < len(ids) and tuple(ids[position : end + 1]) in self._prefixes:
+        while end < len(ids) and tuple(ids[position : end + 1]) in self._following:
             end += 1
         return end
 

@@ -13,6 +13,7 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import cached_file, logging
 
 from .code_tables_llm_codec import CodeTable, FlatTables, read_codes
+from .grammar_llm_codec import AudioGrammar
 
 logger = logging.get_logger(__name__)
 
@@ -54,6 +55,13 @@ class FewShotTemplate:
             value = getattr(self, name)
             if any(value.count(field) != 1 for field in fields) or sorted(fields, key=value.find) != fields:
                 raise ValueError(f"A template's `{name}` has {' then '.join(fields)} once, got {value!r}.")
+
+    @property
+    def around(self) -> tuple[str, str, str]:
+        """What stands before a demonstration's input, between input and output, and after its output."""
+        before, _, rest = self.pair.partition("{input}")
+        between, _, after = rest.partition("{output}")
+        return before, between, after
 
     @classmethod
     def make(cls, template: "FewShotTemplate | dict | None") -> "FewShotTemplate":
@@ -436,7 +444,8 @@ class LLMCodecProcessor(ProcessorMixin):
     ) -> list[int]:
         """The ids of a few-shot prompt, to which the language model's continuation is the query's output.
 
-        With the default template and LLaMA 2's tokenizer it is the original's prompt, id for id (arXiv 2406.10056).
+        With the default template and LLaMA 2's tokenizer it is the original's prompt, id for id (arXiv 2406.10056). It
+        is `few_shot_support` and `few_shot_query`, one after the other.
 
         Args:
             examples: The demonstrations in order, pairs of an input and an output. Both may be a clip's codes or a text
@@ -454,6 +463,13 @@ class LLMCodecProcessor(ProcessorMixin):
         Raises:
             ValueError: If the instruction has no labels to name, or `repeats` is below 1.
         """
+        support = self.few_shot_support(examples, labels, instruction, repeats, layers, layout, template)
+        return support + self.few_shot_query(query, layers, layout, template)
+
+    def few_shot_support(
+        self, examples, labels=None, instruction=True, repeats=1, layers=(0,), layout="layer_major", template=None
+    ) -> list[int]:
+        """What the prompts of one support set begin with: instruction and demonstrations. See `few_shot_prompt`."""
         template = self.template if template is None else FewShotTemplate.make(template)
         examples = [tuple(example) for example in examples]
         if any(len(example) != 2 for example in examples):
@@ -472,12 +488,44 @@ class LLMCodecProcessor(ProcessorMixin):
             segments.append(template.instruction.replace("{labels}", options))
         elif instruction:
             segments.append(instruction)
-        before, _, rest = template.pair.partition("{input}")
-        between, _, after = rest.partition("{output}")
+        before, between, after = template.around
         for source, output in examples * repeats:
             segments += [before, _written(source, template), between, _written(output, template), after]
-        segments += [before, _written(query, template), between]
         return self._leading_ids() + self.segments_to_ids(segments, layers, layout)
+
+    def few_shot_query(self, query, layers=(0,), layout="layer_major", template=None) -> list[int]:
+        """What comes behind `few_shot_support`: the query, up to its output. See `few_shot_prompt`."""
+        template = self.template if template is None else FewShotTemplate.make(template)
+        before, between, _ = template.around
+        return self.segments_to_ids([before, _written(query, template), between], layers, layout)
+
+    def output_end_ids(self, template=None) -> set[int]:
+        """The ids with which a language model can end an output of open length: the first of what follows one in a
+        prompt, and the tokenizer's end-of-sequence token."""
+        template = self.template if template is None else FewShotTemplate.make(template)
+        before, _, after = template.around
+        following = self.segments_to_ids([after, before])[:1]
+        return {i for i in [*following, self.tokenizer.eos_token_id] if i is not None}
+
+    def audio_grammar(
+        self, min_groups: int, max_groups: int | None = None, layers=None, layout="layer_major", template=None
+    ) -> AudioGrammar:
+        """
+        What a language model may write as a clip, for `InProcessBackend` or, through `ConstrainedLogitsProcessor`, for
+        `generate` of Transformers.
+
+        Args:
+            min_groups: Groups of the clip at least.
+            max_groups: Groups at most; by default `min_groups`, and the clip ends by itself.
+            layers: The layers written; None for all.
+            layout: "layer_major" or "time_major".
+            template: As in `few_shot_prompt`; it says what ends a clip of open length.
+        """
+        layers = self._check_layers(layers)
+        _check_layout(layout)
+        tables, counts = zip(*((self._tables[layer], self.codes_per_layer[layer]) for layer in layers))
+        max_groups = min_groups if max_groups is None else max_groups
+        return AudioGrammar(tables, counts, layout, min_groups, max_groups, self.output_end_ids(template))
 
     def label_ids(self, label: str, template=None) -> list[int]:
         """The ids that a language model writes for a label after a few-shot prompt, with what ends it.

@@ -1,5 +1,5 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Scoring, and `pipeline("audio-fewshot")`."""
+"""`pipeline("audio-fewshot")`."""
 
 import http.server
 import threading
@@ -10,11 +10,12 @@ import soundfile as sf
 import torch
 from conftest import tiny_tokenizer
 from datasets import Dataset
+from language_models import full_pass
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 import llm_codec_hf
-from llm_codec_hf.scoring_llm_codec import score_continuations
+from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, calibrated, shuffled_queries
 
 
 def tone(frequency: float, seconds: float = 0.3) -> np.ndarray:
@@ -29,39 +30,9 @@ def pipe(codec, processor, language_model):
     return pipeline("audio-fewshot", model=codec, processor=processor, language_model=language_model)
 
 
-@torch.no_grad()
-def full_pass(model, prompt, continuation):
-    logits = model(torch.tensor([prompt + continuation])).logits[0]
-    log_probs = logits[len(prompt) - 1 : -1].log_softmax(-1)
-    return sum(log_probs[i, token].item() for i, token in enumerate(continuation))
-
-
-@pytest.mark.parametrize("shared", [0, 1, 40])
-def test_scores_are_those_of_a_full_pass(language_model, shared):
-    torch.manual_seed(0)
-    ids = lambda n: torch.randint(0, 290, (n,)).tolist()  # noqa: E731
-    start = ids(shared)
-    prompts = [start + ids(n) for n in (1, 7, 3)] + ([start + [5]] if shared else [])
-    continuations = [ids(n) for n in (1, 2, 5)]
-    scores = score_continuations(language_model, prompts, continuations, batch_size=4)
-    expected = torch.tensor([[full_pass(language_model, p, c) for c in continuations] for p in prompts])
-    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=0)  # sums of up to 5 float32 log-probabilities
-    # one prompt, and a prompt that is the beginning of another
-    torch.testing.assert_close(score_continuations(language_model, prompts[:1], continuations), scores[:1])
-    nested = [start + [1], start + [1, 2]]
-    expected = torch.tensor([[full_pass(language_model, p, c) for c in continuations] for p in nested])
-    torch.testing.assert_close(score_continuations(language_model, nested, continuations), expected, atol=1e-4, rtol=0)
-
-
-def test_scores_of_what_does_not_fit(language_model):
-    with pytest.raises(ValueError, match="1030 tokens, 6 more than the language model's context of 1024"):
-        score_continuations(language_model, [[1] * 1028], [[1, 2], [1]])
-    with pytest.raises(ValueError, match="at least one"):
-        score_continuations(language_model, [[]], [[1]])
-
-
-def test_answer(pipe, codec, processor, language_model):
-    answer = pipe(tone(300), examples=EXAMPLES)
+@pytest.mark.parametrize("scoring", ["raw", "length_normalized", "content_free", "support_shuffled"])
+def test_answer(pipe, codec, processor, language_model, scoring):
+    answer = pipe(tone(300), examples=EXAMPLES, scoring=scoring)
     assert {entry["label"] for entry in answer} == {"low", "high"}
     assert sum(entry["score"] for entry in answer) == pytest.approx(1)
     assert answer[0]["score"] >= answer[1]["score"]
@@ -69,10 +40,32 @@ def test_answer(pipe, codec, processor, language_model):
     codes = [
         codec.encode(torch.from_numpy(x)[None, None]).audio_codes[0] for x in (*(e[0] for e in EXAMPLES), tone(300))
     ]
-    prompt = processor.few_shot_prompt([(codes[0], "low"), (codes[1], "high")], codes[2])
-    scores = torch.tensor([full_pass(language_model, prompt, processor.label_ids(label)) for label in ("low", "high")])
+    labels = [processor.label_ids(label) for label in ("low", "high")]
+
+    def log_probs(query):
+        prompt = processor.few_shot_prompt([(codes[0], "low"), (codes[1], "high")], query)
+        return torch.tensor([full_pass(language_model, prompt, label) for label in labels])
+
+    scores = log_probs(codes[2])
+    if scoring == "length_normalized":
+        scores /= torch.tensor([len(label) for label in labels])
+    elif scoring != "raw":
+        shuffled = shuffled_queries(codes[:2], max(codes[0].shape[1], codes[1].shape[1]), 8, 0)
+        free = CONTENT_FREE if scoring == "content_free" else shuffled
+        scores = calibrated(scores, torch.stack([log_probs(query) for query in free]))
     by_label = {entry["label"]: entry["score"] for entry in answer}
     assert [by_label["low"], by_label["high"]] == pytest.approx(scores.softmax(-1).tolist(), abs=1e-5)
+
+
+def test_batch_calibration_takes_the_clips_of_a_batch(pipe):
+    clips = [tone(300), tone(1500, 0.7), tone(100, 0.1)]
+    raw = pipe(clips, examples=EXAMPLES, scoring="raw", batch_size=3)
+    logs = torch.tensor([[{e["label"]: e["score"] for e in a}[label] for label in ("low", "high")] for a in raw]).log()
+    expected = calibrated(logs, logs).softmax(-1)
+    answers = pipe(clips, examples=EXAMPLES, scoring="batch", batch_size=3)
+    for answer, row in zip(answers, expected):
+        scores = {entry["label"]: entry["score"] for entry in answer}
+        assert [scores["low"], scores["high"]] == pytest.approx(row.tolist(), abs=1e-4)
 
 
 def test_labels_and_options(pipe):
@@ -83,7 +76,7 @@ def test_labels_and_options(pipe):
         {"instruction": False},
         {"layers": (0, 1, 2)},
         {"repeats": 2},
-        {"layers": None, "layout": "time_major"},
+        {"layers": (0, 1, 2), "layout": "time_major"},
     ):
         assert pipe(tone(300), examples=EXAMPLES, **option) != plain
     assert pipe(tone(300), examples=EXAMPLES) == plain  # nothing of a call stays
@@ -187,6 +180,88 @@ def test_bad_examples_are_refused(pipe):
         pipe(tone(300), examples=EXAMPLES * 30)
     with pytest.raises(ValueError, match="NaN"):
         pipe(np.full(100, np.nan, np.float32), examples=EXAMPLES)
+
+
+# ---- Audio out
+
+SPOKEN = [("an audio of 1", tone(200, 0.5)), ("an audio of 2", tone(900, 0.5))]
+CLEANED = [(tone(200, 0.5), tone(220, 0.5)), (tone(900, 0.4), tone(950, 0.4))]
+
+
+@pytest.mark.parametrize("layout", ["layer_major", "time_major"])
+def test_audio_from_text(pipe, codec, processor, language_model, layout):
+    answer = pipe("an audio of 1+1", examples=SPOKEN, output="audio", layout=layout)
+    assert answer["sampling_rate"] == 16000 and answer["audio"].dtype == np.float32
+    assert answer["audio"].shape == (8000,)  # the examples' length
+    # by hand: the most probable id of those that continue a clip of 6 groups
+    codes = pipe.encode([clip for _, clip in SPOKEN])
+    examples = [(text, clip) for (text, _), clip in zip(SPOKEN, codes)]
+    prompt = processor.few_shot_prompt(examples, "an audio of 1+1", instruction=False, layers=None, layout=layout)
+    grammar = processor.audio_grammar(6, layout=layout)
+    state, ids = grammar.start(), []
+    with torch.no_grad():
+        while len(allowed := grammar.allowed(state)):
+            logits = language_model(torch.tensor([prompt + ids])).logits[0, -1]
+            ids.append(int(allowed[logits[allowed].argmax()]))
+            state = grammar.step(state, ids[-1])
+        expected = codec.decode(processor.ids_to_codes(ids, layout=layout)[None]).audio_values[0, 0, :8000]
+    np.testing.assert_allclose(answer["audio"], expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["layer_major", "time_major"])
+@pytest.mark.parametrize("seconds", [None, 1.0, (0.3, 0.9)])
+def test_pieces_are_the_whole(pipe, layout, seconds):
+    options = {"examples": SPOKEN, "output": "audio", "layout": layout, "seconds": seconds, "temperature": 1.0}
+    whole = pipe("an audio of 3", **options)["audio"]
+    pieces = [piece["audio"] for piece in pipe("an audio of 3", iterator=True, **options)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)  # float rounding of other shapes
+    if seconds == 1.0:
+        assert len(pieces) > 1 and len(whole) == 16000
+
+
+def test_sound_comes_before_the_last_id(pipe, monkeypatch):
+    asked = []
+    stream = pipe.backend.stream
+
+    def counted(request):
+        for token_id in stream(request):
+            asked.append(token_id)
+            yield token_id
+
+    monkeypatch.setattr(pipe.backend, "stream", counted)
+    pieces = pipe("an audio of 3", examples=SPOKEN, output="audio", seconds=2.0, layout="time_major", iterator=True)
+    next(pieces)
+    first = len(asked)
+    for _ in pieces:
+        pass
+    assert 0 < first < len(asked) / 2
+
+
+def test_audio_from_audio(pipe):
+    answer = pipe(tone(400, 0.5), examples=CLEANED, output="audio", seed=3, temperature=0.7)
+    assert 4 * 1920 <= len(answer["audio"]) <= 6 * 1920  # as the examples, in whole groups
+    again = pipe([tone(400, 0.5), tone(500, 0.5)], examples=CLEANED, output="audio", seed=3, temperature=0.7)
+    assert len(again) == 2
+    np.testing.assert_allclose(again[0]["audio"], answer["audio"], atol=1e-6)
+    semantic = pipe(tone(400, 0.5), examples=CLEANED, output="audio", layers=(0,), seconds=0.5)
+    assert semantic["audio"].shape == (8000,)
+
+
+def test_what_makes_no_audio_is_refused(pipe, tmp_path):
+    with pytest.raises(ValueError, match="all texts or all clips; 'an audio of 1' is no audio file"):
+        pipe(tone(400), examples=SPOKEN, output="audio")
+    with pytest.raises(ValueError, match="no audio file"):
+        pipe(str(tmp_path / "absent.wav"), examples=CLEANED, output="audio")
+    with pytest.raises(ValueError, match="'label' or 'audio', got 'video'"):
+        pipe("x", examples=SPOKEN, output="video")
+    with pytest.raises(ValueError, match="`seconds`"):
+        pipe("x", examples=SPOKEN, output="audio", seconds=0)
+    with pytest.raises(ValueError, match="one query at a time"):
+        pipe(["x", "y"], examples=SPOKEN, output="audio", iterator=True)
+    with pytest.raises(ValueError, match="candidate_labels"):
+        pipe("x", examples=SPOKEN, output="audio", candidate_labels=["a"])
+    with pytest.raises(ValueError, match="`scoring` is one of raw"):
+        pipe(tone(300), examples=EXAMPLES, scoring="best")
 
 
 def test_importing_the_package_registers_the_pipeline():

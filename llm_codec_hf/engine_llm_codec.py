@@ -1,0 +1,244 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""Answers requests with a causal language model in this process; what prompts share is read once."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from os.path import commonprefix
+
+import torch
+from transformers import Cache, PreTrainedModel, TopPLogitsWarper
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from .requests_llm_codec import GenerateRequest, ScoreRequest
+
+
+class InProcessBackend:
+    """
+    Answers requests with a model of Transformers.
+
+    Prompts that begin alike (the demonstrations of one support set) are read once up to where they differ, and their
+    keys and values are shared. What is left of each prompt runs in batches of equal length, so that no padding ever
+    stands before anything: answers are those of one full pass a request, up to float rounding, for every causal model.
+
+    Args:
+        model (`PreTrainedModel`): A causal language model.
+        batch_size (`int`, defaults to 64): Rows at once, at most.
+        tokens_at_once (`int`, defaults to 32768): Rows times their length, at most, which bounds the memory of keys and
+            values (of a 7B model in half precision, 16 GB; of a 135M model, 1.5 GB).
+    """
+
+    def __init__(self, model: PreTrainedModel, batch_size: int = 64, tokens_at_once: int = 32768):
+        self.model = model.eval()
+        self.batch_size, self.tokens_at_once = batch_size, tokens_at_once
+        self._known: tuple[list[int], Cache | None] = ([], None)
+
+    # ---- What is asked
+
+    @torch.no_grad()
+    def read(self, prefix: list[int]) -> None:
+        """Reads the beginning that prompts to come have, and keeps it until another is read."""
+        self._check_length(len(prefix))
+        if self._known[0] != prefix:
+            past = self.model(self._tensor([prefix]), use_cache=True, logits_to_keep=1).past_key_values
+            self._known = (list(prefix), past)
+
+    @torch.no_grad()
+    def score(
+        self, requests: Sequence[ScoreRequest], progress: Callable[[int], object] | None = None
+    ) -> list[torch.FloatTensor]:
+        """
+        Summed log-probabilities of continuations.
+
+        Args:
+            requests (`Sequence[ScoreRequest]`): Prompts, and the continuations of each.
+            progress (`Callable`, *optional*): Hears how many requests more were answered.
+
+        Returns:
+            `list[torch.FloatTensor]`, `(continuations,)` a request in their order, on the CPU.
+
+        Raises:
+            ValueError: for a request longer than the model's context.
+        """
+        answers: list[torch.FloatTensor | None] = [None] * len(requests)
+        for rows, rests, past in self._batches(requests):
+            outputs = self.model(self._tensor(rests), past_key_values=past, use_cache=True, logits_to_keep=1)
+            first = outputs.logits[:, -1].float().log_softmax(dim=-1).cpu()
+            for row, i in enumerate(rows):
+                answers[i] = first[row, [continuation[0] for continuation in requests[i].continuations]]
+            tails = [
+                (row, i, k) for row, i in enumerate(rows) for k, c in enumerate(requests[i].continuations) if len(c) > 1
+            ]
+            for start in range(0, len(tails), len(rows)):
+                self._score_tails(requests, tails[start : start + len(rows)], outputs.past_key_values, answers)
+            if progress is not None:
+                progress(len(rows))
+        return answers
+
+    @torch.no_grad()
+    def generate(
+        self, requests: Sequence[GenerateRequest], progress: Callable[[int], object] | None = None
+    ) -> list[list[int]]:
+        """
+        Continues prompts.
+
+        Args:
+            requests (`Sequence[GenerateRequest]`): Prompts, and what may follow.
+            progress (`Callable`, *optional*): Hears how many requests more were answered.
+
+        Returns:
+            `list[list[int]]`: the ids generated for each request, in their order.
+
+        Raises:
+            ValueError: for a request longer than the model's context.
+        """
+        answers: list[list[int]] = [[] for _ in requests]
+        for rows, rests, past in self._batches(requests):
+            for row, token_id in self._generate([requests[i] for i in rows], rests, past):
+                answers[rows[row]].append(token_id)
+            if progress is not None:
+                progress(len(rows))
+        return answers
+
+    @torch.no_grad()
+    def stream(self, request: GenerateRequest) -> Iterator[int]:
+        """The ids that `generate` gives for a request, each as soon as it is known."""
+        for _, rests, past in self._batches([request]):
+            for _, token_id in self._generate([request], rests, past):
+                yield token_id
+
+    # ---- What is shared
+
+    def _batches(
+        self, requests: Sequence[ScoreRequest | GenerateRequest]
+    ) -> Iterator[tuple[list[int], list[list[int]], Cache | None]]:
+        """The requests' places, what is left of their prompts, all of one length, and the keys and values before it."""
+        for longest in {request.longest for request in requests}:
+            self._check_length(longest)
+        for places in self._groups([request.prompt for request in requests]):
+            shared = self._shared([requests[i].prompt for i in places])
+            if shared:
+                self.read(requests[places[0]].prompt[:shared])
+            by_length = defaultdict(list)
+            for i in places:
+                by_length[len(requests[i].prompt)].append(i)
+            for length, same in sorted(by_length.items()):
+                longest = max(requests[i].longest for i in same)
+                size = max(1, min(self.batch_size, self.tokens_at_once // longest))
+                for start in range(0, len(same), size):
+                    rows = same[start : start + size]
+                    past = selected(self._known[1], torch.zeros(len(rows), dtype=torch.long)) if shared else None
+                    yield rows, [requests[i].prompt[shared:] for i in rows], past
+
+    def _groups(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
+        """Places of prompts which have half of their ids or more in common, or what was read last."""
+        group, common = [], 0
+        for i in sorted(range(len(prompts)), key=prompts.__getitem__):
+            if group:
+                now = len(commonprefix([prompts[group[0]], prompts[i]]))
+                if 2 * min(now, common) >= len(prompts[i]) or now >= len(self._known[0]) > 0:
+                    group.append(i)
+                    common = min(common, now)
+                    continue
+                yield group
+            group, common = [i], len(prompts[i])
+        if group:
+            yield group
+
+    def _shared(self, prompts: list[list[int]]) -> int:
+        """How many of their first ids to read once; at least the last of each prompt is left, for what it predicts."""
+        known = len(self._known[0])
+        if known and all(len(prompt) > known and prompt[:known] == self._known[0] for prompt in prompts):
+            return known
+        return min(len(commonprefix(prompts)), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+
+    # ---- Passes
+
+    def _score_tails(
+        self,
+        requests: Sequence[ScoreRequest],
+        tails: list[tuple[int, int, int]],
+        past: Cache,
+        answers: list[torch.FloatTensor],
+    ) -> None:
+        """Adds the log-probabilities of continuations after their first id; padding on the right changes nothing."""
+        ids = [requests[i].continuations[k] for _, i, k in tails]
+        length = max(map(len, ids)) - 1
+        inputs = [continuation[:-1] + [0] * (length + 1 - len(continuation)) for continuation in ids]
+        past = selected(past, torch.tensor([row for row, _, _ in tails]))
+        logits = self.model(self._tensor(inputs), past_key_values=past, use_cache=True).logits
+        for (_, i, k), continuation, row in zip(tails, ids, logits):
+            predicted = row[: len(continuation) - 1].float().log_softmax(dim=-1)
+            targets = torch.tensor(continuation[1:], device=row.device)
+            answers[i][k] += predicted.gather(1, targets[:, None]).sum().cpu()
+
+    def _generate(
+        self, requests: list[GenerateRequest], rests: list[list[int]], past: Cache | None
+    ) -> Iterator[tuple[int, int]]:
+        """Rows and their next ids. Rows that have ended are carried along until the last one ends."""
+        states = [request.constraint.start() if request.constraint else None for request in requests]
+        generators = [torch.Generator().manual_seed(request.seed) for request in requests]
+        allowed = [self._allowed(request, state) for request, state in zip(requests, states)]
+        going = {row for row in range(len(requests)) if allowed[row] is None or len(allowed[row])}
+        inputs, step = rests, 0
+        while going:
+            outputs = self.model(self._tensor(inputs), past_key_values=past, use_cache=True, logits_to_keep=1)
+            past, logits = outputs.past_key_values, outputs.logits[:, -1].float().cpu()
+            inputs, step = [[0] for _ in requests], step + 1
+            for row in sorted(going):
+                request = requests[row]
+                token_id = choose(logits[row], allowed[row], request, generators[row])
+                if token_id in request.stop_ids:
+                    going.remove(row)
+                    continue
+                yield row, token_id
+                inputs[row] = [token_id]
+                if request.constraint:
+                    states[row] = request.constraint.step(states[row], token_id)
+                    allowed[row] = self._allowed(request, states[row])
+                if step == request.max_new_tokens or allowed[row] is not None and not len(allowed[row]):
+                    going.remove(row)
+
+    @staticmethod
+    def _allowed(request: GenerateRequest, state) -> torch.LongTensor | None:
+        return request.constraint.allowed(state) if request.constraint else None
+
+    def _tensor(self, ids: list[list[int]]) -> torch.LongTensor:
+        return torch.tensor(ids, device=self.model.get_input_embeddings().weight.device)
+
+    def _check_length(self, longest: int) -> None:
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if context is not None and longest > context:
+            raise ValueError(
+                f"A prompt with its answer has {longest} tokens, {longest - context} more than the language model's "
+                f"context of {context}: give fewer or shorter examples, or fewer layers."
+            )
+
+
+def choose(
+    logits: torch.Tensor, allowed: torch.LongTensor | None, request: GenerateRequest, generator: torch.Generator
+) -> int:
+    """The next id, from the logits `(vocabulary,)` of those allowed: the most probable, or drawn."""
+    if allowed is not None:
+        logits = logits[allowed]
+    if request.temperature == 0:
+        place = int(logits.argmax())
+    else:
+        logits = logits[None] / request.temperature
+        if request.top_p < 1:
+            logits = TopPLogitsWarper(request.top_p)(None, logits)
+        place = int(torch.multinomial(logits.softmax(dim=-1), 1, generator=generator))
+    return place if allowed is None else int(allowed[place])
+
+
+def selected(past: Cache, rows: torch.LongTensor) -> Cache:
+    """Keys and values of some rows, repeated as often as they are named; `past` stays as it is."""
+    chosen = copy.copy(past)
+    # `reorder_cache` puts new tensors into these layers; into those of other kinds it may write
+    simple = (DynamicLayer, DynamicSlidingWindowLayer)
+    chosen.layers = [copy.copy(layer) if type(layer) in simple else copy.deepcopy(layer) for layer in past.layers]
+    chosen.reorder_cache(rows)
+    return chosen
+
+
+__all__ = ["InProcessBackend"]

@@ -1,0 +1,105 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""What a language model is asked, as data: a model in this process and a server take the same requests."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+
+class Constraint(Protocol):
+    """
+    Which ids an answer may be made of: an automaton over ids. States are never changed, so one constraint serves any
+    number of answers at once.
+    """
+
+    def start(self) -> Hashable:
+        """The state before the first id."""
+
+    def step(self, state: Hashable, token_id: int) -> Hashable:
+        """The state after one more id, which must be among those that `allowed` gives."""
+
+    def allowed(self, state: Hashable) -> torch.LongTensor:
+        """The ids that may come next, ascending; none where the answer ends."""
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """
+    How probable are these continuations of a prompt?
+
+    Args:
+        prompt (`list[int]`): Token ids, at least one.
+        continuations (`list[list[int]]`): Token ids of each, at least one.
+
+    Raises:
+        ValueError: for an empty prompt, no continuations, and an empty one.
+    """
+
+    prompt: list[int]
+    continuations: list[list[int]]
+
+    def __post_init__(self):
+        if not self.prompt or not self.continuations or not all(self.continuations):
+            raise ValueError("Prompts and continuations need at least one token id each.")
+
+    @property
+    def longest(self) -> int:
+        """Token ids of the prompt with its longest continuation."""
+        return len(self.prompt) + max(map(len, self.continuations))
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """
+    How does a prompt go on?
+
+    Args:
+        prompt (`list[int]`): Token ids, at least one.
+        max_new_tokens (`int`): Ids to generate at most.
+        stop_ids (`tuple[int]`): Ids that end the answer; the answer has them not.
+        constraint ([`Constraint`], *optional*): What ids may come; where none may, the answer ends.
+        temperature (`float`, defaults to 0): 0 takes the most probable id; above, ids are drawn.
+        top_p (`float`, defaults to 1): Draws from the most probable ids that together have this probability.
+        seed (`int`, defaults to 0): Of the draws; the same request gets the same answer whatever it is batched with.
+
+    Raises:
+        ValueError: for an empty prompt and for numbers that mean nothing.
+    """
+
+    prompt: list[int]
+    max_new_tokens: int
+    stop_ids: tuple[int, ...] = ()
+    constraint: Constraint | None = field(default=None, repr=False)
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.prompt:
+            raise ValueError("A prompt needs at least one token id.")
+        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"`max_new_tokens` is 1 or more, `temperature` 0 or more, `top_p` above 0 and at most 1; got "
+                f"{self.max_new_tokens}, {self.temperature}, {self.top_p}."
+            )
+
+    @property
+    def longest(self) -> int:
+        """Token ids of the prompt with the longest answer."""
+        return len(self.prompt) + self.max_new_tokens
+
+
+class Backend(Protocol):
+    """Answers requests, in their order."""
+
+    def score(
+        self, requests: Sequence[ScoreRequest], progress: Callable[[int], object] | None = None
+    ) -> list[torch.FloatTensor]:
+        """Summed log-probabilities, `(continuations,)` a request; `progress` hears of requests answered."""
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], progress: Callable[[int], object] | None = None
+    ) -> list[list[int]]:
+        """The ids generated for each request."""
