@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     args, args.arguments = parser.parse_known_args(argv)
+    args.given = list(sys.argv[1:] if argv is None else argv)[1:]
     if args.arguments and args.run is not cli_commands.convert:
         parser.error(f"unrecognized arguments: {' '.join(args.arguments)}")
     try:
@@ -115,6 +116,48 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print a JSON object a query")
     _add_model(command)
     command.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
+
+    command = _add(
+        commands,
+        cli_commands.evaluate,
+        "Measures few-shot accuracy, and how sure it is.",
+        "Draws episodes, asks the language model and its controls, and writes a folder: every answer, a summary and a\n"
+        "report with pictures. A run that was stopped goes on where it stopped. Prints the report's name.",
+        "evaluate --list",
+        "evaluate percussion --root AUDIO/tasks --output_dir results",
+        "evaluate clips/ --ways 2 --shots 1 3 5 --episodes 100 --output_dir results",
+        "evaluate --scp acc_9way_1_shot.scp",
+        "evaluate clips/ --server http://127.0.0.1:8000/v1 --output_dir results",
+    )
+    command.add_argument("tasks", nargs="*", metavar="TASK", help="a task's name, its YAML file, or a folder of clips")
+    command.add_argument("--list", action="store_true", help="print the tasks that ship with the package")
+    command.add_argument("--root", metavar="DIR", help="the folder that the tasks' folders of clips are in")
+    command.add_argument("--scp", metavar="FILE", help="episodes of the original's kind; says what they are worth")
+    command.add_argument(
+        "--audio_root", metavar="DIR", help="what the entries of --scp are relative to; then asks them"
+    )
+    command.add_argument("--output_dir", metavar="DIR", help="the folder to write, or to go on with")
+    command.add_argument("--ways", type=count, nargs="+", metavar="N", help="labels to choose from")
+    command.add_argument("--shots", type=count, nargs="+", metavar="K", help="examples a label")
+    command.add_argument("--episodes", type=count, metavar="N", help="episodes of each number of ways and of shots")
+    command.add_argument("--queries_per_support", type=count, metavar="N", help="queries that share their examples")
+    command.add_argument("--repeats", type=count, metavar="N", help="how often the examples stand in the prompt")
+    command.add_argument("--seconds", type=float, metavar="S", help="how much of a clip is taken")
+    command.add_argument("--layers", type=layers, help="layers of the codec in the prompt, such as 0 or 0,1,2")
+    command.add_argument("--seed", type=int, metavar="N", help="of the episodes")
+    command.add_argument("--no-instruction", action="store_true", help="leave out the sentence that names the labels")
+    command.add_argument("--template", metavar="JSON", help="fields of a FewShotTemplate, as JSON")
+    command.add_argument(
+        "--scoring", metavar="S", default="support_shuffled", help="what stands for the model; by default %(default)s"
+    )
+    command.add_argument(
+        "--generated", nargs="*", default=(), metavar="G", help="ways besides: generated, prefix_match, uniaudio"
+    )
+    command.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
+    command.add_argument("--server", metavar="URL", help="ask a served model; its key from OPENAI_API_KEY, if any")
+    command.add_argument("--batch_size", type=count, default=64, metavar="N", help="prompts at once, at most")
+    command.add_argument("--num_processes", type=count, default=1, metavar="N", help="processes, by accelerate")
+    _add_model(command)
 
     _add(
         commands,

@@ -98,6 +98,14 @@ def classify(args: Namespace) -> int:
     return 0
 
 
+def evaluate(args: Namespace) -> int:
+    from .evaluation.command import run
+
+    for line in run(args):
+        print(line, flush=True)
+    return 0
+
+
 def convert(args: Namespace) -> int:
     from conversion.convert_original_checkpoint import main
 

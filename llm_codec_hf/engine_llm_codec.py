@@ -4,6 +4,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from os.path import commonprefix
 
 import torch
@@ -64,13 +65,14 @@ class InProcessBackend:
         for rows, rests, past in self._batches(requests):
             outputs = self.model(self._tensor(rests), past_key_values=past, use_cache=True, logits_to_keep=1)
             first = outputs.logits[:, -1].float().log_softmax(dim=-1).cpu()
+            continuations = [requests[i].continuations for i in rows]
             for row, i in enumerate(rows):
-                answers[i] = first[row, [continuation[0] for continuation in requests[i].continuations]]
-            tails = [
-                (row, i, k) for row, i in enumerate(rows) for k, c in enumerate(requests[i].continuations) if len(c) > 1
-            ]
-            for start in range(0, len(tails), len(rows)):
-                self._score_tails(requests, tails[start : start + len(rows)], outputs.past_key_values, answers)
+                answers[i] = first[row, [continuation[0] for continuation in continuations[row]]]
+            for k, column in enumerate(zip_longest(*continuations)):
+                if any(continuation is not None and len(continuation) > 1 for continuation in column):
+                    for row, score in enumerate(self._score_tails(column, branch(outputs.past_key_values))):
+                        if column[row] is not None:
+                            answers[rows[row]][k] += score
             if progress is not None:
                 progress(len(rows))
         return answers
@@ -127,7 +129,7 @@ class InProcessBackend:
                 size = max(1, min(self.batch_size, self.tokens_at_once // longest))
                 for start in range(0, len(same), size):
                     rows = same[start : start + size]
-                    past = selected(self._known[1], torch.zeros(len(rows), dtype=torch.long)) if shared else None
+                    past = repeated(self._known[1], len(rows), longest - shared) if shared else None
                     yield rows, [requests[i].prompt[shared:] for i in rows], past
 
     def _groups(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
@@ -154,23 +156,17 @@ class InProcessBackend:
 
     # ---- Passes
 
-    def _score_tails(
-        self,
-        requests: Sequence[ScoreRequest],
-        tails: list[tuple[int, int, int]],
-        past: Cache,
-        answers: list[torch.FloatTensor],
-    ) -> None:
-        """Adds the log-probabilities of continuations after their first id; padding on the right changes nothing."""
-        ids = [requests[i].continuations[k] for _, i, k in tails]
+    def _score_tails(self, continuations: Sequence[list[int] | None], past: Cache) -> list[float]:
+        """Log-probabilities of continuations after their first id, one a row; padding on the right changes nothing."""
+        ids = [continuation or [0] for continuation in continuations]
         length = max(map(len, ids)) - 1
-        inputs = [continuation[:-1] + [0] * (length + 1 - len(continuation)) for continuation in ids]
-        past = selected(past, torch.tensor([row for row, _, _ in tails]))
+        inputs = [row[:-1] + [0] * (length + 1 - len(row)) for row in ids]
         logits = self.model(self._tensor(inputs), past_key_values=past, use_cache=True).logits
-        for (_, i, k), continuation, row in zip(tails, ids, logits):
-            predicted = row[: len(continuation) - 1].float().log_softmax(dim=-1)
-            targets = torch.tensor(continuation[1:], device=row.device)
-            answers[i][k] += predicted.gather(1, targets[:, None]).sum().cpu()
+        scores = []
+        for row, predicted in zip(ids, logits):
+            targets = torch.tensor(row[1:], dtype=torch.long, device=logits.device)[:, None]
+            scores.append(predicted[: len(row) - 1].float().log_softmax(dim=-1).gather(1, targets).sum().item())
+        return scores
 
     def _generate(
         self, requests: list[GenerateRequest], rests: list[list[int]], past: Cache | None
@@ -231,14 +227,68 @@ def choose(
     return place if allowed is None else int(allowed[place])
 
 
-def selected(past: Cache, rows: torch.LongTensor) -> Cache:
-    """Keys and values of some rows, repeated as often as they are named; `past` stays as it is."""
-    chosen = copy.copy(past)
-    # `reorder_cache` puts new tensors into these layers; into those of other kinds it may write
-    simple = (DynamicLayer, DynamicSlidingWindowLayer)
-    chosen.layers = [copy.copy(layer) if type(layer) in simple else copy.deepcopy(layer) for layer in past.layers]
-    chosen.reorder_cache(rows)
-    return chosen
+class RoomyLayer(DynamicLayer):
+    """
+    The keys and values that rows have in common, once for each row, with room for those to come, which are written into
+    it: a layer of Transformers makes all of them anew for every step, which takes longer than the step.
+    """
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, length: int):
+        super().__init__()
+        self._room = keys, values
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self._see(length)
+
+    @classmethod
+    def of(cls, layer: DynamicLayer, rows: int, room: int) -> "RoomyLayer":
+        """A layer of one row, for several rows and `room` steps more."""
+        length, buffers = layer.keys.shape[-2], []
+        for tensor in (layer.keys, layer.values):
+            buffers.append(tensor.new_empty(rows, tensor.shape[1], length + room, tensor.shape[3]))
+            buffers[-1][:, :, :length] = tensor
+        return cls(*buffers, length)
+
+    def branch(self) -> "RoomyLayer":
+        """The same as it stands now; what goes on from it is written where others went on, so one at a time may."""
+        return RoomyLayer(*self._room, self.keys.shape[-2])
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        start = self.keys.shape[-2]
+        stop = start + key_states.shape[-2]
+        for buffer, states in zip(self._room, (key_states, value_states)):
+            buffer[:, :, start:stop] = states
+        self._see(stop)
+        return self.keys, self.values
+
+    def _see(self, length: int) -> None:
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self._room)
+
+
+def repeated(past: Cache, rows: int, room: int) -> Cache:
+    """The keys and values of one row for several rows, with room for some steps more; `past` stays as it is."""
+    cache, layers = branch(past), []
+    for layer in cache.layers:
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            layers.append(RoomyLayer.of(layer, rows, room))
+        else:
+            layer.reorder_cache(torch.zeros(rows, dtype=torch.long))
+            layers.append(layer)
+    cache.layers = layers
+    return cache
+
+
+def branch(past: Cache) -> Cache:
+    """Keys and values that go on from others, which stay as they are."""
+    cache = copy.copy(past)
+    cache.layers = []
+    for layer in past.layers:
+        if isinstance(layer, RoomyLayer):
+            cache.layers.append(layer.branch())
+        elif type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):  # which put new tensors in place of theirs
+            cache.layers.append(copy.copy(layer))
+        else:  # which may write into theirs
+            cache.layers.append(copy.deepcopy(layer))
+    return cache
 
 
 __all__ = ["InProcessBackend"]

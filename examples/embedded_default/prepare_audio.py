@@ -224,6 +224,25 @@ SOURCES = (
         text="fillets",
         text_package="fillets-ng-data",
     ),
+    Source(
+        package="fillets-ng-data-nl",
+        split="heldout",
+        root=f"{FILLETS}/sound",
+        license="GPL-2.0-only",
+        attribution="Ivo Danihelka, Pavel Danihelka, ALTAR interactive and others (fillets.sourceforge.net)",
+        language="nl",
+        text="fillets",
+        text_package="fillets-ng-data",
+    ),
+    Source(  # the language is the first part of the path: fr/alpha/a-0.ogg
+        package="klettres-data",
+        split="heldout",
+        root="usr/share/klettres",
+        pattern="*/alpha/*",
+        license="GPL-2.0-or-later",
+        attribution="2001-2011 Anne-Marie Mahfouf, Eric Bischoff, Mark Kretschmann, Michael Goettsche and Pino Toscano",
+        text="klettres",
+    ),
     Source(  # the language is the last part of the file name: ..._desc_fr.ogg
         package="tuxpaint-stamps-default",
         split="heldout",
@@ -437,6 +456,15 @@ def stamps_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
     return read
 
 
+def klettres_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
+    """Read KLettres' letters, `<sound name="A" file="fr/alpha/a-0.ogg" />`, from each language's sounds.xml."""
+    texts = {}
+    for path in root.glob("*/sounds.xml"):
+        for name, file in re.findall(r'<sound name="([^"]+)" file="([^"]+)"', path.read_text(encoding="utf-8")):
+            texts[file] = html.unescape(name)
+    return lambda relative: texts.get(relative.as_posix())
+
+
 TEXT_READERS: dict[str, Callable[[Path, Path], Callable[[Path], str | None]]] = {
     "file_name": file_name_texts,
     "festival": festival_texts,
@@ -444,6 +472,7 @@ TEXT_READERS: dict[str, Callable[[Path, Path], Callable[[Path], str | None]]] = 
     "sphinx": sphinx_texts,
     "fillets": fillets_texts,
     "stamps": stamps_texts,
+    "klettres": klettres_texts,
 }
 
 

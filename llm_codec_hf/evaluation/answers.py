@@ -1,0 +1,210 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""Answers to the episodes of one support set: scores, predictions by each way of scoring, and by each control."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from ..grammar_llm_codec import LabelTrie, UniAudioLabelMask
+from ..processing_llm_codec import LLMCodecProcessor
+from ..requests_llm_codec import Backend, GenerateRequest, ScoreRequest
+from ..scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, length_normalized, shuffled_queries
+from .episodes import Episode
+from .tasks import Task
+
+REFERENCES = 8  # queries of shuffled words that a support set is calibrated by
+GENERATED = {
+    "generated": "the label that the model writes, held to the labels by a trie over their ids",
+    "prefix_match": "free text, greedy, 16 tokens at most: right if it begins with the label",
+    "uniaudio": "the original's way: as `prefix_match`, and where an instruction is given the ids at each position are "
+    "those that any label has there (UniAudio 1.5, arXiv 2406.10056)",
+}
+UNIAUDIO_TOKENS = 16
+
+
+def answer_labels(
+    block: Sequence[Episode],
+    codes: Mapping[str, torch.LongTensor],
+    processor: LLMCodecProcessor,
+    backend: Backend,
+    task: Task,
+    scoring: str,
+    generated: Sequence[str] = (),
+) -> list[dict]:
+    """
+    Answers episodes that have their demonstrations in common.
+
+    Args:
+        block: The episodes.
+        codes: Codes `(codes_per_group, groups)` of every clip that they name.
+        processor: Writes the prompts.
+        backend: The language model.
+        task: How prompts are written.
+        scoring: The way of scoring that the controls are scored by too; or one of `generated`, and then nothing is
+            scored, as of a server that does not tell log-probabilities.
+        generated: Ways of answering by generation besides, keys of `GENERATED`.
+
+    Returns:
+        `list[dict]`: a record an episode, as `episodes.jsonl` has it.
+    """
+    start = time.monotonic()
+    first, queries = block[0], [codes[episode.query] for episode in block]
+    prompts = Prompts(first, codes, processor, task)
+    permuted = Prompts(first, codes, processor, task, shuffle=first.seed)
+    silent = Prompts(first, codes, processor, task, silent=True)
+    scores, predictions = {}, {}
+    if scoring in SCORINGS:
+        scores, predictions = _score(queries, prompts, permuted, silent, backend, scoring, first.seed)
+    else:
+        predictions[scoring] = _generate(queries, prompts, backend, scoring)
+        predictions["text_only"] = _generate([""], silent, backend, scoring) * len(block)
+        predictions["shuffled_labels"] = _generate(queries, permuted, backend, scoring)
+    for way in generated:
+        if way != scoring:
+            predictions[way] = _generate(queries, prompts, backend, way)
+    if len(block) > 1:
+        partner = partners(len(block), first.seed)
+        predictions["shuffled_words"] = [predictions[scoring][partner[i]] for i in range(len(block))]
+    predictions["nearest"] = [nearest_label(prompts.examples, query) for query in queries]
+    predictions["random"] = [str(np.random.default_rng(e.seed).choice(e.labels)) for e in block]
+    seconds = (time.monotonic() - start) / len(block)
+    return [
+        {
+            "episode": episode.id,
+            "task": episode.task,
+            "ways": episode.ways,
+            "shots": episode.shots,
+            "support": episode.support,
+            "query": episode.query,
+            "truth": episode.truth,
+            "labels": list(episode.labels),
+            "prompt_sha256": prompts.hash(queries[i]),
+            "scores": {name: [round(x, 5) for x in values[i].tolist()] for name, values in scores.items()},
+            "predictions": {name: answers[i] for name, answers in predictions.items()},
+            "seconds": round(seconds, 4),
+            "failed": None,
+        }
+        for i, episode in enumerate(block)
+    ]
+
+
+class Prompts:
+    """
+    The prompts of one support set.
+
+    Args:
+        episode: One of its episodes.
+        codes: As in `answer_labels`.
+        processor: Writes the prompts.
+        task: How they are written.
+        shuffle: Permutes the demonstrations' labels by this seed.
+        silent: Whether the demonstrations are without audio.
+    """
+
+    def __init__(self, episode: Episode, codes, processor, task: Task, shuffle: int | None = None, silent=False):
+        self.processor, self.labels = processor, list(episode.labels)
+        self.layers = {"layers": task.layers}
+        names = [label for _, label in episode.examples]
+        if shuffle is not None:
+            names = [names[i] for i in np.random.default_rng(shuffle).permutation(len(names))]
+        self.examples = [(codes[clip], label) for (clip, _), label in zip(episode.examples, names)]
+        texts = [task.label_text(label) for label in self.labels]
+        self.label_texts, self.label_ids = texts, [processor.label_ids(text) for text in texts]
+        self.instruction = task.instruction
+        shown = [("" if silent else clip, task.label_text(label)) for clip, label in self.examples]
+        self.support = processor.few_shot_support(shown, texts, task.instruction, task.repeats, **self.layers)
+
+    def whole(self, query) -> list[int]:
+        """The prompt of a query: its codes, or a text."""
+        return self.support + self.processor.few_shot_query(query, **self.layers)
+
+    def request(self, query) -> ScoreRequest:
+        """How probable is each label after the prompt of a query?"""
+        return ScoreRequest(self.whole(query), self.label_ids)
+
+    def hash(self, query) -> str:
+        """SHA-256 of the prompt's ids as little-endian 64-bit integers."""
+        return hashlib.sha256(np.asarray(self.whole(query), dtype="<i8").tobytes()).hexdigest()
+
+
+def _score(
+    queries: list[torch.LongTensor],
+    prompts: Prompts,
+    permuted: Prompts,
+    silent: Prompts,
+    backend: Backend,
+    scoring: str,
+    seed: int,
+) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
+    """Scores `(queries, labels)` by every way of scoring, and predictions by these and by controls that are scored."""
+    groups = sorted(query.shape[1] for query in queries)[len(queries) // 2]
+    shuffled = shuffled_queries([clip for clip, _ in prompts.examples], groups, REFERENCES, seed)
+    asked = {
+        "queries": (prompts, queries),
+        "content_free": (prompts, CONTENT_FREE),
+        "support_shuffled": (prompts, shuffled),
+        "permuted": (permuted, queries),
+        "permuted_reference": (permuted, {"content_free": CONTENT_FREE, "support_shuffled": shuffled}.get(scoring, ())),
+        "silent": (silent, [""]),
+    }
+    answers = iter(backend.score([of.request(query) for of, some in asked.values() for query in some]))
+    raw = {name: [next(answers) for _ in some] for name, (_, some) in asked.items()}
+    raw = {name: torch.stack(rows) for name, rows in raw.items() if rows}
+
+    def scored(way: str, log_probs: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
+        if way == "raw":
+            return log_probs
+        if way == "length_normalized":
+            return length_normalized(log_probs, prompts.label_ids)
+        return calibrated(log_probs, log_probs if reference is None else reference)
+
+    scores = {way: scored(way, raw["queries"], raw.get(way)) for way in SCORINGS}
+    controls = {
+        "text_only": raw["silent"].expand(len(queries), -1),
+        "shuffled_labels": scored(scoring, raw["permuted"], raw.get("permuted_reference")),
+    }
+    best = {name: values.argmax(dim=1).tolist() for name, values in {**scores, **controls}.items()}
+    return scores, {name: [prompts.labels[k] for k in numbers] for name, numbers in best.items()}
+
+
+def _generate(queries: Sequence, prompts: Prompts, backend: Backend, way: str) -> list[str | None]:
+    """The labels that the model writes after each query's prompt; None where it writes none of them."""
+    constraint, tokens = None, UNIAUDIO_TOKENS
+    if way == "generated":
+        constraint, tokens = LabelTrie(prompts.label_ids), max(map(len, prompts.label_ids))
+    elif way == "uniaudio" and prompts.instruction:
+        constraint = UniAudioLabelMask(prompts.label_ids)
+    end = () if way == "generated" else tuple({ids[-1] for ids in prompts.label_ids})
+    requests = [
+        GenerateRequest(prompt, tokens, stop_ids=end, constraint=constraint) for prompt in map(prompts.whole, queries)
+    ]
+    answers = backend.generate(requests)
+    if way == "generated":
+        return [prompts.labels[constraint.label(ids)] for ids in answers]
+    texts = prompts.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
+    return [match_prefix(text, prompts.labels, prompts.label_texts) for text in texts]
+
+
+def match_prefix(text: str, labels: Sequence[str], label_texts: Sequence[str]) -> str | None:
+    """The label that a text begins with, the longest of several; None for none."""
+    found = [(len(t), label) for label, t in zip(labels, label_texts) if text.strip().startswith(t.strip())]
+    return max(found)[1] if found else None
+
+
+def nearest_label(examples: Sequence[tuple[torch.LongTensor, str]], query: torch.LongTensor) -> str:
+    """The label of the example that shares the most layer-0 words with the query; the first of equals."""
+    words = Counter(query[0].tolist())
+    return max(examples, key=lambda example: (words & Counter(example[0][0].tolist())).total())[1]
+
+
+def partners(n: int, seed: int) -> list[int]:
+    """For each of n queries another one, at random, each used once."""
+    order = np.random.default_rng(seed).permutation(n).tolist()
+    partner = [0] * n
+    for place, i in enumerate(order):
+        partner[i] = order[(place + 1) % n]
+    return partner

@@ -1,0 +1,316 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""Labelled clips of a task, wherever they lie: what they are is known at once, their audio is read when needed."""
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from transformers.utils import logging
+
+from ..audio_llm_codec import read_audio
+from ..feature_extraction_llm_codec import LLMCodecFeatureExtractor
+from .episodes import read_scp
+
+logger = logging.get_logger(__name__)
+
+SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".opus", ".wav"})
+ONLY_LABEL = "audio"  # of the clips of a source without labels, as denoising has them
+TRIM_FRAME = 0.01  # seconds
+TRIM_BELOW = 40  # decibels below the clip's peak
+
+Stored = Path | Callable[[], bytes] | tuple[np.ndarray, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    Where labelled clips are and which of their columns says what. One of `folder`, `hub` and `scp` is given.
+
+    A folder holds a `metadata.jsonl` with `file_name` in its rows, as the `audiofolder` of `datasets` has it, or just a
+    subfolder a label. (It is read here: `datasets` itself asks for torchcodec even to list a folder of audio.) Every
+    source has one more column, `path`: of the file, as the folder, the dataset or the `.scp` file has it.
+
+    Args:
+        folder: A folder of clips, relative to `root`.
+        hub: A dataset for `datasets.load_dataset`, an id of the Hub or a local one.
+        scp: An episode file of the original's kind, relative to `root`; its clips are below `audio_root`.
+        root: What `folder` and `scp` are relative to; the working directory by default.
+        audio_root: What the entries of an `scp` are relative to; the folder of that file by default.
+        config: The dataset's configuration, of `hub`.
+        split: Its split.
+        revision: Its revision.
+        audio: Column of the audio.
+        target: Column of the audio that is the answer, where the task is audio to audio; of a folder, a file in it.
+        label: Column of the label; None where there are no labels.
+        group: Column of what clips may have in common beside the label (speaker, recording, word): a query never
+            shares it with a demonstration. By default `group`, where there is such a column.
+        text: Column of what is said; by default `text`, where there is such a column.
+        id: Column that names a clip; by default its path, or its row's number.
+        label_pattern: A regular expression searched in the label's column; its first group (or all it matched) counts.
+        group_pattern: The like for the group.
+        where: Column → a regular expression that all of its value matches, for the rows to take.
+        obtain: How to get the data, for the error where it is not there.
+
+    Raises:
+        ValueError: for none or several of `folder`, `hub` and `scp`, and for a pattern that is no regular expression.
+    """
+
+    folder: str | None = None
+    hub: str | None = None
+    scp: str | None = None
+    root: str | None = None
+    audio_root: str | None = None
+    config: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    audio: str = "audio"
+    target: str | None = None
+    label: str | None = "label"
+    group: str | None = None
+    text: str | None = None
+    id: str | None = None
+    label_pattern: str | None = None
+    group_pattern: str | None = None
+    where: dict[str, str] = field(default_factory=dict)
+    obtain: str = ""
+
+    def __post_init__(self):
+        given = [name for name in ("folder", "hub", "scp") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"A source has one of `folder`, `hub` and `scp`, got {' and '.join(given) or 'none'}.")
+        for pattern in (self.label_pattern, self.group_pattern, *self.where.values()):
+            try:
+                re.compile(pattern or "")
+            except (re.error, TypeError) as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}.") from error
+
+    def locate(self, name: str) -> Path:
+        """
+        The path of a `folder` or an `scp`.
+
+        Raises:
+            FileNotFoundError: where there is none; the message says how to get the data.
+        """
+        path = Path(self.root or "") / (self.folder or self.scp)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"Task {name!r} has its clips in {str(path)!r}, which is not there; pass `root=`, the folder that "
+                f"holds {(self.folder or self.scp)!r}. {self.obtain}".rstrip()
+            )
+        return path
+
+
+@dataclass(frozen=True)
+class Clip:
+    """
+    A labelled clip.
+
+    Args:
+        id: Its name in the task.
+        label: Its label.
+        audio: Where it is: a path, a function that returns the bytes of a file, or an array and its rate.
+        group: What it may have in common with clips beside the label; None where that is not known.
+        text: What is said in it, if that is known.
+        target: The audio that answers it, where the task is audio to audio.
+        seconds: Its first seconds are taken; None for all of it.
+        trim: Whether what is silent before it is left out first.
+        pad: Whether a shorter one is filled with zeros to `seconds`.
+    """
+
+    id: str
+    label: str
+    audio: Stored = field(repr=False)
+    group: str | None = None
+    text: str | None = None
+    target: Stored | None = field(default=None, repr=False)
+    seconds: float | None = None
+    trim: bool = False
+    pad: bool = False
+
+    def load(self, sampling_rate: int) -> np.ndarray:
+        """
+        Reads the clip: the mean of its channels, resampled.
+
+        Args:
+            sampling_rate: The rate to have it at, in Hz.
+
+        Returns:
+            float32, `(samples,)`.
+
+        Raises:
+            ValueError: naming the clip, for audio that cannot be used.
+            OSError: where its file is missing.
+        """
+        return self._load(self.audio, sampling_rate)
+
+    def load_target(self, sampling_rate: int) -> np.ndarray:
+        """Reads the answer as `load` reads the clip; it is not trimmed, for it starts with the clip."""
+        if self.target is None:
+            raise ValueError(f"Clip {self.id!r} has no target: the task's source names no column for it.")
+        return self._load(self.target, sampling_rate, trim=False)
+
+    def _load(self, stored: Stored, sampling_rate: int, trim: bool | None = None) -> np.ndarray:
+        try:
+            if isinstance(stored, tuple):
+                samples, rate = stored
+            else:
+                samples, rate = read_audio(stored() if callable(stored) else stored)
+            extract = LLMCodecFeatureExtractor(sampling_rate=sampling_rate)
+            features = extract(samples, sampling_rate=rate, resample=rate != sampling_rate, channels="mean")
+        except ValueError as error:
+            raise ValueError(f"Clip {self.id!r}: {error}") from error
+        samples = np.asarray(features["input_values"][0][0], dtype=np.float32)
+        if self.trim if trim is None else trim:
+            samples = trim_start(samples, sampling_rate)
+        if self.seconds is not None:
+            length = round(self.seconds * sampling_rate)
+            samples = samples[:length]
+            if self.pad:
+                samples = np.pad(samples, (0, length - len(samples)))
+        return samples
+
+
+class ClipList(list[Clip]):
+    """
+    Clips, and what was left out.
+
+    Attributes:
+        skipped (`list[tuple[str, str]]`): Id and reason of each clip that cannot be used.
+    """
+
+    def __init__(self, clips=()):
+        super().__init__(clips)
+        self.skipped: list[tuple[str, str]] = []
+
+
+def trim_start(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """Leaves out the frames before the first one whose peak is within `TRIM_BELOW` dB of the clip's: `(samples,)`."""
+    size = max(1, round(TRIM_FRAME * sampling_rate))
+    frames = np.pad(np.abs(samples), (0, math.ceil(len(samples) / size) * size - len(samples))).reshape(-1, size)
+    peaks = frames.max(axis=1)
+    return samples[int(np.argmax(peaks >= peaks.max() * 10 ** (-TRIM_BELOW / 20))) * size :]
+
+
+def load_clips(task) -> ClipList:
+    """
+    The clips of a task, in the order of its source. Only their headers are read; those that are no audio, empty or
+    without a label are left out and listed.
+
+    Args:
+        task ([`Task`]): The task: its source, its labels (clips of others are not taken), `seconds` and `trim`.
+
+    Returns:
+        [`ClipList`].
+
+    Raises:
+        FileNotFoundError: where the data is not there.
+        ValueError: for a column that the source has not, for two clips of one id, and where no clip is left.
+        ImportError: where the source is a dataset and `datasets` is missing.
+    """
+    source, clips, seen = task.source, ClipList(), set()
+    rows = _rows_of_hub(source) if source.hub else _rows_of_files(source, task.name)
+    for row, audio, target in rows:
+        if any(re.fullmatch(pattern, str(_column(row, name))) is None for name, pattern in source.where.items()):
+            continue
+        name = str(_column(row, source.id)) if source.id else row["path"]
+        label = ONLY_LABEL if source.label is None else _matched(_column(row, source.label), source.label_pattern)
+        if label is not None and task.labels and label not in task.labels:
+            continue
+        if name in seen:
+            raise ValueError(f"Task {task.name!r} has two clips of the id {name!r}: name another column as `id`.")
+        seen.add(name)
+        reason = "it has no label" if label is None else _defect(audio) or (target and _defect(target))
+        if reason:
+            clips.skipped.append((name, reason))
+            continue
+        group = _matched(_column(row, source.group, "group"), source.group_pattern)
+        text = _matched(_column(row, source.text, "text"), None)
+        pad = task.output == "audio" and task.seconds is not None
+        clips.append(Clip(name, label, audio, group, text, target, task.seconds, task.trim, pad))
+    if clips.skipped:
+        logger.warning("Task %r: left out %d clips, such as %s.", task.name, len(clips.skipped), clips.skipped[:3])
+    if not clips:
+        raise ValueError(f"Task {task.name!r} has no clips that can be used; {len(clips.skipped)} were left out.")
+    return clips
+
+
+def _rows_of_files(source: Source, task_name: str) -> Iterator[tuple[dict, Path, Path | None]]:
+    """Rows of a folder or of an episode file, with their paths; `metadata.jsonl` alone names targets."""
+    start = source.locate(task_name)
+    if source.scp:
+        root = Path(source.audio_root) if source.audio_root else start.parent
+        names = {name: None for e in read_scp(start) for name in (*(clip for clip, _ in e.examples), e.query)}
+        for name in names:  # a dict, for its order
+            yield {"path": name, "label": name.split("/")[0]}, root / name, None
+    elif (metadata := start / "metadata.jsonl").is_file():
+        for line in metadata.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            target = start / _column(row, source.target) if source.target else None
+            yield {"path": row["file_name"]} | row, start / row["file_name"], target
+    else:
+        for path in sorted(start.rglob("*")):
+            if path.suffix.lower() in SUFFIXES:
+                yield {"path": path.relative_to(start).as_posix(), "label": path.parent.name}, path, None
+
+
+def _rows_of_hub(source: Source) -> Iterator[tuple[dict, Callable[[], bytes], Callable[[], bytes] | None]]:
+    """Rows of a dataset, with functions that read a row's files; class labels by their names."""
+    try:
+        from datasets import Audio, ClassLabel, load_dataset
+    except ImportError as error:
+        raise ImportError(f"{source.hub!r} is read by `datasets`: run `pip install 'llm-codec-hf[eval]'`.") from error
+    dataset = load_dataset(source.hub, source.config, split=source.split, revision=source.revision)
+    for column in filter(None, (source.audio, source.target)):
+        if column not in dataset.column_names:
+            raise ValueError(f"{source.hub!r} has no column {column!r}; it has {dataset.column_names}.")
+        dataset = dataset.cast_column(column, Audio(decode=False))  # its decoder is torchcodec; soundfile is ours
+    others = [name for name in dataset.column_names if name not in (source.audio, source.target)]
+    names = {n: f.names for n, f in dataset.features.items() if isinstance(f, ClassLabel)}
+    for index, row in enumerate(dataset.select_columns(others)):
+        row = {n: names[n][v] if n in names and v is not None and v >= 0 else v for n, v in row.items()}
+        target = partial(_stored_bytes, dataset, index, source.target) if source.target else None
+        yield {"path": f"{index:06d}"} | row, partial(_stored_bytes, dataset, index, source.audio), target
+
+
+def _stored_bytes(dataset, index: int, column: str) -> bytes:
+    stored = dataset.select_columns([column])[index][column]
+    return stored["bytes"] if stored["bytes"] is not None else Path(stored["path"]).read_bytes()
+
+
+def _column(row: dict[str, Any], name: str | None, default: str | None = None) -> Any:
+    """A row's value; None for a default column that is not there."""
+    if name is None:
+        return row.get(default)
+    if name not in row:
+        raise ValueError(f"The source has no column {name!r}; it has {sorted(row)}.")
+    return row[name]
+
+
+def _matched(value: Any, pattern: str | None) -> str | None:
+    """A value as text, or the part of it that a pattern takes; None for none."""
+    if value is None or pattern is None:
+        return None if value is None else str(value)
+    found = re.search(pattern, str(value))
+    return found and found[1 if found.re.groups else 0]
+
+
+def _defect(stored: Stored) -> str | None:
+    """Why audio cannot be used, as far as its header tells."""
+    try:
+        info = sf.info(io.BytesIO(stored()) if callable(stored) else stored)
+    except (OSError, sf.SoundFileError, TypeError) as error:
+        missing = isinstance(stored, Path) and not stored.is_file()
+        return (
+            "there is no such file"
+            if missing
+            else f"it is no audio that can be read: {getattr(error, 'error_string', error)}"
+        )
+    return None if info.frames else "it is empty"

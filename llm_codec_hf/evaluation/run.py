@@ -1,0 +1,267 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""A run of tasks: a folder of what was asked, what was answered, and what it is worth. It resumes where it stopped."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from transformers.utils import logging
+from transformers.utils.logging import tqdm
+
+from ..modeling_llm_codec import LLMCodecModel
+from ..processing_llm_codec import LLMCodecProcessor
+from ..requests_llm_codec import Backend
+from ..scoring_llm_codec import SCORINGS
+from .answers import GENERATED, answer_labels
+from .audio_answers import answer_audio, target_id
+from .clips import Clip, load_clips
+from .episodes import Episode
+from .report import write_report
+from .sampling import make_episodes
+from .tasks import Task
+
+logger = logging.get_logger(__name__)
+
+PACKAGES = ("llm-codec-hf", "torch", "transformers", "tokenizers", "numpy")
+CLIPS_AT_ONCE = 16
+
+
+@dataclass
+class Systems:
+    """
+    What is evaluated.
+
+    Args:
+        codec: Writes audio in words, on its device.
+        processor: Its words.
+        backend: The language model.
+        names: What the report calls them: `codec`, `language_model`.
+    """
+
+    codec: LLMCodecModel
+    processor: LLMCodecProcessor
+    backend: Backend
+    names: dict[str, str]
+
+
+def evaluate(
+    tasks: Sequence[Task],
+    systems: Systems,
+    output_dir: str | Path,
+    scoring: str = "support_shuffled",
+    generated: Sequence[str] = (),
+    arguments: dict | None = None,
+    command: str | None = None,
+) -> dict:
+    """
+    Runs tasks and writes a folder: `config.json`, `versions.json`, `episodes.jsonl` (a line an episode), `skipped.json`
+    (clips that cannot be used), `summary.json`, `report.md` and pictures.
+
+    Episodes are answered a support set at a time, whose lines are written together; a run that was stopped goes on
+    behind what is there. Under `accelerate launch` the support sets are divided among the processes, and what they
+    write is merged: the same files, whatever their number.
+
+    Args:
+        tasks: What to ask, at all their ways and shots.
+        systems: Whom.
+        output_dir: The folder; one that holds another run is refused.
+        scoring: What stands for the language model in the report and scores its controls: a key of
+            `scoring_llm_codec.SCORINGS` or of `answers.GENERATED`.
+        generated: Ways of answering by generation to report besides, keys of `GENERATED`.
+        arguments: Whatever else the report shall tell of the run.
+        command: How to run it again.
+
+    Returns:
+        The summary, in the main process; an empty one in the others.
+
+    Raises:
+        ValueError: for a way of answering that is none, a folder of another run, and episodes that clips do not allow.
+    """
+    ways = {**SCORINGS, **GENERATED}
+    if unknown := [way for way in (scoring, *generated) if way not in ways]:
+        raise ValueError(f"There is no way of answering {unknown[0]!r}; there are {', '.join(ways)}.")
+    state = PartialState()
+    folder = Path(output_dir)
+    config = {
+        "tasks": [_without_paths(task) for task in tasks],
+        "scoring": scoring,
+        "generated": list(generated),
+        **systems.names,
+        "arguments": arguments or {},
+        "command": command,
+    }
+    if state.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        _claim(folder, config)
+        _write_json(folder / "versions.json", versions(systems.codec))
+        for path in _parts(folder):
+            _repair(path)
+    state.wait_for_everyone()
+    done = {record["episode"] for record in _read(folder)}
+    state.wait_for_everyone()  # nobody writes before all have read
+    skipped = {}
+    with open(folder / f"part-{state.process_index:03d}.jsonl", "a", encoding="utf-8") as file:
+        for task in tasks:
+            clips = load_clips(task)
+            skipped[task.name] = clips.skipped
+            blocks = list(_blocks(task, clips))
+            todo = [block for block in blocks if not all(episode.id in done for episode in block)]
+            mine = todo[state.process_index :: state.num_processes]
+            codes, broken = encode_clips(systems, clips, mine)
+            bar = tqdm(total=sum(map(len, mine)), desc=task.name, unit="episode", disable=not state.is_main_process)
+            with bar:
+                for block in mine:
+                    _append(file, _answer(block, codes, broken, systems, task, scoring, generated))
+                    bar.update(len(block))
+    state.wait_for_everyone()
+    if not state.is_main_process:
+        return {}
+    _write_json(folder / "skipped.json", skipped)
+    _merge(folder)
+    return write_report(folder)
+
+
+def _blocks(task: Task, clips: Sequence[Clip]) -> Iterator[list[Episode]]:
+    """Episodes that share their demonstrations, of every setting of a task."""
+    settings = [(ways, shots) for ways in task.ways for shots in task.shots]
+    for ways, shots in settings[:1] if task.source.scp else settings:  # a file of episodes has its own
+        for _, block in groupby(make_episodes(task, clips, ways, shots), key=lambda episode: episode.support):
+            yield list(block)
+
+
+def _answer(block, codes, broken, systems: Systems, task: Task, scoring: str, generated) -> list[dict]:
+    """Records of a support set; of what cannot be asked, since a clip is broken, the reason."""
+    of_support = next((clip for clip, _ in block[0].examples if clip in broken), None)
+    reasons = {e.id: of_support or (e.query if e.query in broken else None) for e in block}
+    asked = [episode for episode in block if reasons[episode.id] is None]
+    records = []
+    if asked:
+        records = answer_labels(asked, codes, systems.processor, systems.backend, task, scoring, generated)
+    for episode in block:
+        if (clip := reasons[episode.id]) is not None:
+            fields = {name: getattr(episode, name) for name in ("task", "ways", "shots", "support", "query", "truth")}
+            fields |= {"labels": list(episode.labels), "scores": {}, "predictions": {}, "seconds": 0.0}
+            records.append({"episode": episode.id, **fields, "failed": broken[clip]})
+    return records
+
+
+@torch.no_grad()
+def encode_clips(
+    systems: Systems, clips: Sequence[Clip], blocks: Sequence[Sequence[Episode]]
+) -> tuple[dict[str, torch.LongTensor], dict[str, str]]:
+    """
+    Codes of the clips that some episodes name.
+
+    Returns:
+        Clip id → codes `(codes_per_group, groups)`, and clip id → why it has none.
+    """
+    named = {name for block in blocks for e in block for name in (e.query, *(clip for clip, _ in e.examples))}
+    wanted = [clip for clip in clips if clip.id in named]
+    extract, codec = systems.processor.feature_extractor, systems.codec
+    codes, broken = {}, {}
+    for start in tqdm(range(0, len(wanted), CLIPS_AT_ONCE), desc="codes", disable=len(wanted) < 10 * CLIPS_AT_ONCE):
+        batch = []
+        for clip in wanted[start : start + CLIPS_AT_ONCE]:
+            try:
+                batch.append((clip.id, clip.load(extract.sampling_rate)))
+            except (ValueError, OSError) as error:
+                broken[clip.id] = str(error)
+        if not batch:
+            continue
+        inputs = extract([x for _, x in batch], sampling_rate=extract.sampling_rate, return_tensors="pt")
+        output = codec.encode(**inputs.to(codec.device))
+        for (name, _), rows, mask in zip(batch, output.audio_codes, output.audio_codes_mask):
+            codes[name] = rows[:, mask.bool()].cpu()
+    return codes, broken
+
+
+# ---- Files
+
+
+def _claim(folder: Path, config: dict) -> None:
+    """Writes what this run is; a folder of another run is refused."""
+    path = folder / "config.json"
+    if path.is_file():
+        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
+        if differing := [name for name in now if name != "command" and now[name] != before.get(name)]:
+            raise ValueError(
+                f"{folder} holds another run: {', '.join(differing)} differ. Run into another folder, or delete it."
+            )
+    _write_json(path, config)
+
+
+def _without_paths(task: Task) -> dict:
+    """A task's record without where its data lies on this machine."""
+    return replace(task, source=replace(task.source, root=None, audio_root=None)).to_dict()
+
+
+def versions(codec: LLMCodecModel) -> dict[str, str]:
+    """Versions of what answers, and a hash of the codec's weights."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    digest = hashlib.sha256()
+    for name, tensor in sorted(codec.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found | {"codec_weights_sha256": digest.hexdigest()}
+
+
+def _parts(folder: Path) -> list[Path]:
+    """What processes have written so far, and what was merged before."""
+    return sorted([*folder.glob("part-*.jsonl"), *folder.glob("episodes.jsonl")])
+
+
+def _repair(path: Path) -> None:
+    """Cuts off a last line that a process was stopped in."""
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def _read(folder: Path) -> list[dict]:
+    """Every record that was written, once."""
+    records = {}
+    for path in _parts(folder):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            records.setdefault(record["episode"], record)
+    return list(records.values())
+
+
+def _append(file, records: Sequence[dict]) -> None:
+    """Writes the lines of a support set at once, and to the disk."""
+    file.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _merge(folder: Path) -> None:
+    """All records in `episodes.jsonl`, in the order of their episodes."""
+    records = sorted(_read(folder), key=lambda record: record["episode"])
+    temporary = folder / "episodes.jsonl.tmp"
+    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
+    temporary.replace(folder / "episodes.jsonl")
+    for path in folder.glob("part-*.jsonl"):
+        path.unlink()
+
+
+def _write_json(path: Path, content) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+__all__ = ["Systems", "encode_clips", "evaluate"]
