@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import gpu, speed
+from benchmarks import few_shot, gpu, speed
 from benchmarks.codecs import Dac, Encodec, Mimi, Ours, OursCompiled, OursRecomputed, Row, Snac
 from benchmarks.multiply_adds import count_flops
 from benchmarks.report import duration, rate, update_readme
@@ -212,3 +212,12 @@ def test_numbers():
         "10 min",
         "1 h",
     ]
+
+
+def test_few_shot(codec_dir, language_model_dir, tmp_path, capsys):
+    arguments = ["--model", str(codec_dir), "--language_model", str(language_model_dir), "--device", "cpu"]
+    text = few_shot.main([*arguments, "--queries", "7", "--passes", "3", "--output_dir", str(tmp_path)])
+    assert (tmp_path / "few_shot.md").read_text() == text and text in capsys.readouterr().out
+    assert "the same answers" in text and "7 queries over one 5-way 3-shot support" in text
+    error = float(text.partition("scores within ")[2].split()[0])
+    assert error < 1e-4

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -131,13 +132,15 @@ def _shown(args: Namespace) -> list[str]:
 
 
 def _launch(args: Namespace) -> None:
-    """Runs the same command in several processes, by accelerate."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(args.num_processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    if PartialState().device.type == "cpu":
-        command += ["--cpu", "--num_cpu_threads_per_process", str(max(1, (os.cpu_count() or 1) // args.num_processes))]
-    else:
-        command += ["--multi_gpu"]
-    done = subprocess.run([*command, "-m", "llm_codec_hf.cli", "evaluate", *args.given])
+    """Runs the same command in several processes, among which accelerate's `PartialState` divides the devices."""
+    devices = torch.accelerator.device_count()
+    if 0 < devices < args.num_processes and not args.device:
+        raise ValueError(f"--num_processes {args.num_processes}, but there are {devices} devices here.")
+    environment = {**os.environ, "ACCELERATE_USE_CPU": str(not devices or args.device == "cpu").lower()}
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // args.num_processes)))
+    # torchrun, for `accelerate launch` starts several processes on a CPU only by MPI
+    command = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(args.num_processes)]
+    command = [sys.executable, "-m", *command, "-m", "llm_codec_hf.cli", "evaluate", *args.given]
+    done = subprocess.run(command, env=environment)
     if done.returncode:
         raise ValueError(f"A process of the {args.num_processes} failed (status {done.returncode}); see above.")
