@@ -33,16 +33,17 @@ def clips(tmp_path, monkeypatch):
 @needs_smollm2
 def test_python_examples(clips):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 7
     names = {}
     exec("\n".join(blocks), names)  # one after the other, as a reader would
     assert sum(entry["score"] for entry in names["answer"]) == pytest.approx(1)
     assert names["decoded"].shape[-1] == len(names["audio"])
+    assert names["made"]["audio"].shape == (7680,)
 
 
 def test_commands_exist(capsys):
-    commands = re.findall(r"^\$ llm-codec (\w+)", README, flags=re.MULTILINE)
-    assert commands == ["encode", "decode", "words", "classify", "convert", "demo"]
+    commands = list(dict.fromkeys(re.findall(r"^\$ llm-codec (\w+)", README, flags=re.MULTILINE)))
+    assert commands == ["encode", "decode", "words", "classify", "evaluate", "convert", "demo"]
     for command in commands:
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])
@@ -64,3 +65,15 @@ def test_quickstart(clips, capsys):
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="__main__")
     assert "answer: [{'label':" in capsys.readouterr().out
     assert Path("quickstart.wav").stat().st_size > 1000
+
+
+@pytest.mark.slow
+@needs_smollm2
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng, which speaks the digits")
+def test_speak_digits(tmp_path, capsys):
+    for package in ("faster_whisper", "speechmos"):
+        pytest.importorskip(package, reason="needs `pip install 'llm-codec-hf[eval]'`")
+    runpy.run_path(str(ROOT / "examples" / "speak_digits.py"))["main"](["--output_dir", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert out.count("DNSMOS") == 9 and "4+4 = 8  right                heard '8.'" in out
+    assert (tmp_path / "1+1.wav").stat().st_size > 10_000

@@ -10,7 +10,7 @@ stands `metadata.jsonl`, as the `audiofolder` of `datasets` has it: `file_name`,
 demonstrations or of the query. Of clips that are identical, one is kept; none where they have two labels.
 
 Tasks for reports are of held-out sources. Those of the codec's training sources end in `_dev`: scoring is chosen on
-them.
+them. `denoising_dev` ends so for its made noise: its speech is held out.
 """
 
 import argparse
@@ -20,10 +20,16 @@ import logging
 import random
 import re
 import shutil
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import soundfile as sf
+
+from llm_codec_hf.evaluation.clips import trim_start
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +54,7 @@ KIT_DRUMS = {  # label -> what matches the instrument's name in the training kit
 LANGUAGES = ("be", "ca", "el", "es", "fr", "ro", "ru")  # of Tux Paint's names, those of most clips
 LETTERS = "FKLMOPRS"  # their names hold their sounds in all the languages
 MAX_GROUPS, MAX_CLIPS = 120, 200  # of a label
+NOISY_CLIPS, NOISY_SECONDS, SNR = 50, 0.96, 5  # clips of an actor; decibels
 
 
 class Labelled(NamedTuple):
@@ -133,6 +140,37 @@ def language_dev(rows: list[dict]) -> Iterator[Labelled]:
             yield Labelled(row, row["language"], name)
 
 
+def denoising_dev(rows: list[dict]) -> Iterator[Labelled]:
+    """Lines of the actors long enough to make noisy; the label is the actor, the group as there."""
+    taken = Counter()
+    for clip in actor(rows):
+        if clip.row["seconds"] >= 1.5 and taken[clip.label] < NOISY_CLIPS:
+            taken[clip.label] += 1
+            yield clip
+
+
+def add_noise(folder: Path) -> None:
+    """
+    The first 0.96 s of each clip's sound, which `metadata.jsonl` then has as `clean`, and as `file_name` the same with
+    white noise at 5 dB; seeded by the clip's name, and both quieter where the noisy one would clip.
+    """
+    lines = []
+    for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        clean, rate = sf.read(folder / row["file_name"])
+        clean = trim_start(clean, rate)[: round(NOISY_SECONDS * rate)]
+        noise = np.random.default_rng((SEED, zlib.crc32(row["file_name"].encode()))).standard_normal(len(clean))
+        noise *= np.sqrt(np.mean(clean**2) / np.mean(noise**2) / 10 ** (SNR / 10))
+        scale = min(1, 0.99 / np.abs(clean + noise).max())
+        noisy = Path("noisy") / row["file_name"]
+        (folder / noisy).parent.mkdir(parents=True, exist_ok=True)
+        sf.write(folder / row["file_name"], scale * clean, rate)
+        sf.write(folder / noisy, scale * (clean + noise), rate)
+        row |= {"file_name": noisy.as_posix(), "clean": row["file_name"]}
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
 ASTERISK = tuple(f"asterisk-core-sounds-{code}-g722" for code in ("en", "es", "fr", "it", "ru"))
 TASKS: dict[str, tuple[Callable[[list[dict]], Iterator[Labelled]], tuple[str, ...]]] = {
     "percussion": (percussion, ("sonic-pi-samples", "hydrogen-data")),
@@ -142,6 +180,7 @@ TASKS: dict[str, tuple[Callable[[list[dict]], Iterator[Labelled]], tuple[str, ..
     "percussion_dev": (percussion_dev, ("hydrogen-drumkits",)),
     "digit_dev": (digit_dev, (*ASTERISK, "asterisk-prompt-it-menardi-wav")),
     "language_dev": (language_dev, ASTERISK),
+    "denoising_dev": (denoising_dev, ("fillets-ng-data-cs", "fillets-ng-data-nl")),
 }
 
 
@@ -153,8 +192,10 @@ def distinct(clips: list[Labelled], audio_dir: Path) -> list[Labelled]:
     return [group[0] for group in same.values() if len({clip.label for clip in group}) == 1]
 
 
-def write_task(clips: list[Labelled], audio_dir: Path, folder: Path) -> None:
-    """Copies a task's clips into a folder a label, and writes what is known of them."""
+def write_task(
+    clips: list[Labelled], audio_dir: Path, folder: Path, finish: Callable[[Path], None] = lambda folder: None
+) -> None:
+    """Copies a task's clips into a folder a label, and writes what is known of them; `finish` may change it."""
     partial = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     lines = []
@@ -166,6 +207,7 @@ def write_task(clips: list[Labelled], audio_dir: Path, folder: Path) -> None:
         record = {"file_name": name, "label": clip.label, "group": clip.group, "text": clip.row["text"]}
         lines.append(json.dumps(record | {"package": clip.row["package"]}, ensure_ascii=False) + "\n")
     (partial / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+    finish(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -189,7 +231,8 @@ def main(argv: list[str] | None = None) -> None:
             continue
         labelled = list(label_rows([row for package in packages for row in rows[package]]))
         clips = distinct(labelled, args.audio_dir)
-        write_task(clips, args.audio_dir, args.output_dir / name)
+        finish = {"finish": add_noise} if name == "denoising_dev" else {}
+        write_task(clips, args.audio_dir, args.output_dir / name, **finish)
         counts = ", ".join(f"{label} {count}" for label, count in sorted(Counter(c.label for c in clips).items()))
         groups = len({clip.group for clip in clips})
         logger.info("%s: %s; %d groups; %d repeats left out", name, counts, groups, len(labelled) - len(clips))
