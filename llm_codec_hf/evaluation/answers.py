@@ -69,25 +69,20 @@ def answer_labels(
     if len(block) > 1:
         partner = partners(len(block), first.seed)
         predictions["shuffled_words"] = [predictions[scoring][partner[i]] for i in range(len(block))]
+    elif scoring not in SCORINGS:
+        predictions["shuffled_words"] = _generate(
+            _shuffled(prompts, queries, first.seed)[:1], prompts, backend, scoring
+        )
     predictions["nearest"] = [nearest_label(prompts.examples, query) for query in queries]
     predictions["random"] = [str(np.random.default_rng(e.seed).choice(e.labels)) for e in block]
     seconds = (time.monotonic() - start) / len(block)
     return [
-        {
-            "episode": episode.id,
-            "task": episode.task,
-            "ways": episode.ways,
-            "shots": episode.shots,
-            "support": episode.support,
-            "query": episode.query,
-            "truth": episode.truth,
-            "labels": list(episode.labels),
-            "prompt_sha256": prompts.hash(queries[i]),
-            "scores": {name: [round(x, 5) for x in values[i].tolist()] for name, values in scores.items()},
-            "predictions": {name: answers[i] for name, answers in predictions.items()},
-            "seconds": round(seconds, 4),
-            "failed": None,
-        }
+        episode.record(
+            prompt_sha256=prompt_hash(prompts.whole(queries[i])),
+            scores={name: [round(x, 5) for x in values[i].tolist()] for name, values in scores.items()},
+            predictions={name: answers[i] for name, answers in predictions.items()},
+            seconds=round(seconds, 4),
+        )
         for i, episode in enumerate(block)
     ]
 
@@ -126,9 +121,10 @@ class Prompts:
         """How probable is each label after the prompt of a query?"""
         return ScoreRequest(self.whole(query), self.label_ids)
 
-    def hash(self, query) -> str:
-        """SHA-256 of the prompt's ids as little-endian 64-bit integers."""
-        return hashlib.sha256(np.asarray(self.whole(query), dtype="<i8").tobytes()).hexdigest()
+
+def prompt_hash(ids: list[int]) -> str:
+    """SHA-256 of a prompt's ids as little-endian 64-bit integers."""
+    return hashlib.sha256(np.asarray(ids, dtype="<i8").tobytes()).hexdigest()
 
 
 def _score(
@@ -141,8 +137,7 @@ def _score(
     seed: int,
 ) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
     """Scores `(queries, labels)` by every way of scoring, and predictions by these and by controls that are scored."""
-    groups = sorted(query.shape[1] for query in queries)[len(queries) // 2]
-    shuffled = shuffled_queries([clip for clip, _ in prompts.examples], groups, REFERENCES, seed)
+    shuffled = _shuffled(prompts, queries, seed)
     asked = {
         "queries": (prompts, queries),
         "content_free": (prompts, CONTENT_FREE),
@@ -167,8 +162,16 @@ def _score(
         "text_only": raw["silent"].expand(len(queries), -1),
         "shuffled_labels": scored(scoring, raw["permuted"], raw.get("permuted_reference")),
     }
+    if len(queries) == 1:  # there is no other query whose words could stand in its place: the demonstrations' do
+        controls["shuffled_words"] = scored(scoring, raw["support_shuffled"][:1], raw.get(scoring))
     best = {name: values.argmax(dim=1).tolist() for name, values in {**scores, **controls}.items()}
     return scores, {name: [prompts.labels[k] for k in numbers] for name, numbers in best.items()}
+
+
+def _shuffled(prompts: Prompts, queries: list[torch.LongTensor], seed: int) -> list[torch.LongTensor]:
+    """Queries of the demonstrations' own words, in random order, as long as the queries are."""
+    groups = sorted(query.shape[1] for query in queries)[len(queries) // 2]
+    return shuffled_queries([clip for clip, _ in prompts.examples], groups, REFERENCES, seed)
 
 
 def _generate(queries: Sequence, prompts: Prompts, backend: Backend, way: str) -> list[str | None]:

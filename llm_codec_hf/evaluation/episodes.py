@@ -49,6 +49,25 @@ class Episode:
         if strangers := {self.truth, *(label for _, label in self.examples)} - set(self.labels):
             raise ValueError(f"Episode {self.id!r} has labels {sorted(strangers)} that are not among {self.labels}.")
 
+    def record(self, **answered) -> dict:
+        """A line of a run's `episodes.jsonl`: this episode, and what was answered; by default, nothing yet."""
+        return {
+            "episode": self.id,
+            "task": self.task,
+            "ways": self.ways,
+            "shots": self.shots,
+            "support": self.support,
+            "query": self.query,
+            "truth": self.truth,
+            "labels": list(self.labels),
+            "prompt_sha256": None,
+            "scores": {},
+            "predictions": {},
+            "seconds": 0.0,
+            "failed": None,
+            **answered,
+        }
+
 
 def save_episodes(path: str | os.PathLike, episodes: Sequence[Episode]) -> None:
     """Writes episodes as JSON lines."""

@@ -6,8 +6,9 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -58,12 +59,13 @@ def evaluate(
     output_dir: str | Path,
     scoring: str = "support_shuffled",
     generated: Sequence[str] = (),
+    generation: Mapping[str, float] | None = None,
     arguments: dict | None = None,
     command: str | None = None,
 ) -> dict:
     """
     Runs tasks and writes a folder: `config.json`, `versions.json`, `episodes.jsonl` (a line an episode), `skipped.json`
-    (clips that cannot be used), `summary.json`, `report.md` and pictures.
+    (clips that cannot be used), `summary.json`, `report.md` and pictures; `audio/`, where answers are audio.
 
     Episodes are answered a support set at a time, whose lines are written together; a run that was stopped goes on
     behind what is there. Under `accelerate launch` the support sets are divided among the processes, and what they
@@ -76,6 +78,7 @@ def evaluate(
         scoring: What stands for the language model in the report and scores its controls: a key of
             `scoring_llm_codec.SCORINGS` or of `answers.GENERATED`.
         generated: Ways of answering by generation to report besides, keys of `GENERATED`.
+        generation: How audio is made: `temperature` and `top_p`; by default of the most probable ids.
         arguments: Whatever else the report shall tell of the run.
         command: How to run it again.
 
@@ -94,6 +97,7 @@ def evaluate(
         "tasks": [_without_paths(task) for task in tasks],
         "scoring": scoring,
         "generated": list(generated),
+        "generation": dict(generation or {}),
         **systems.names,
         "arguments": arguments or {},
         "command": command,
@@ -116,10 +120,16 @@ def evaluate(
             todo = [block for block in blocks if not all(episode.id in done for episode in block)]
             mine = todo[state.process_index :: state.num_processes]
             codes, broken = encode_clips(systems, clips, mine)
+            shared = {"codes": codes, "processor": systems.processor, "backend": systems.backend, "task": task}
+            if task.output == "audio":
+                made = {"clips": {clip.id: clip for clip in clips}, "codec": systems.codec, "folder": folder}
+                answer = partial(answer_audio, **shared, **made, generation=generation)
+            else:
+                answer = partial(answer_labels, **shared, scoring=scoring, generated=generated)
             bar = tqdm(total=sum(map(len, mine)), desc=task.name, unit="episode", disable=not state.is_main_process)
             with bar:
                 for block in mine:
-                    _append(file, _answer(block, codes, broken, systems, task, scoring, generated))
+                    _append(file, _answer(block, broken, answer))
                     bar.update(len(block))
     state.wait_for_everyone()
     if not state.is_main_process:
@@ -137,19 +147,17 @@ def _blocks(task: Task, clips: Sequence[Clip]) -> Iterator[list[Episode]]:
             yield list(block)
 
 
-def _answer(block, codes, broken, systems: Systems, task: Task, scoring: str, generated) -> list[dict]:
+def _answer(
+    block: Sequence[Episode], broken: Mapping[str, str], answer: Callable[[Sequence[Episode]], list[dict]]
+) -> list[dict]:
     """Records of a support set; of what cannot be asked, since a clip is broken, the reason."""
     of_support = next((clip for clip, _ in block[0].examples if clip in broken), None)
     reasons = {e.id: of_support or (e.query if e.query in broken else None) for e in block}
     asked = [episode for episode in block if reasons[episode.id] is None]
-    records = []
-    if asked:
-        records = answer_labels(asked, codes, systems.processor, systems.backend, task, scoring, generated)
+    records = answer(asked) if asked else []
     for episode in block:
         if (clip := reasons[episode.id]) is not None:
-            fields = {name: getattr(episode, name) for name in ("task", "ways", "shots", "support", "query", "truth")}
-            fields |= {"labels": list(episode.labels), "scores": {}, "predictions": {}, "seconds": 0.0}
-            records.append({"episode": episode.id, **fields, "failed": broken[clip]})
+            records.append(episode.record(failed=broken[clip]))
     return records
 
 
@@ -158,10 +166,10 @@ def encode_clips(
     systems: Systems, clips: Sequence[Clip], blocks: Sequence[Sequence[Episode]]
 ) -> tuple[dict[str, torch.LongTensor], dict[str, str]]:
     """
-    Codes of the clips that some episodes name.
+    Codes of the clips that some episodes name, and of their targets.
 
     Returns:
-        Clip id → codes `(codes_per_group, groups)`, and clip id → why it has none.
+        Clip id → codes `(codes_per_group, groups)`, of targets by their `target_id`; and clip id → why it has none.
     """
     named = {name for block in blocks for e in block for name in (e.query, *(clip for clip, _ in e.examples))}
     wanted = [clip for clip in clips if clip.id in named]
@@ -172,6 +180,8 @@ def encode_clips(
         for clip in wanted[start : start + CLIPS_AT_ONCE]:
             try:
                 batch.append((clip.id, clip.load(extract.sampling_rate)))
+                if clip.target is not None:
+                    batch.append((target_id(clip.id), clip.load_target(extract.sampling_rate)))
             except (ValueError, OSError) as error:
                 broken[clip.id] = str(error)
         if not batch:

@@ -9,17 +9,28 @@ import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
-CONTROLS = ("shuffled_words", "nearest", "text_only", "shuffled_labels", "random")  # every other method is a scoring
+CONTROLS = (  # every other method is a scoring; the last two are what the codec allows an answer that is audio
+    "shuffled_words",
+    "nearest",
+    "text_only",
+    "shuffled_labels",
+    "random",
+    "codec",
+    "original",
+)
 COMPARED = ("shuffled_words", "nearest")  # the controls whose paired difference is reported
+HEARD = ("heard", "written")  # what stands for the language model where answers are audio: the first that there is
+MADE = "generated"  # the audio that it makes, among what is measured
+MEASURED_COMPARED = ("shuffled", "input_codec")  # what its paired difference to is reported
 NEEDED = ("episode", "task", "ways", "shots", "support", "query", "truth", "labels")
 
 
 class Estimate(NamedTuple):
-    """A mean and its interval, of `CONFIDENCE` unless said otherwise."""
+    """A mean and its interval, of `CONFIDENCE` unless said otherwise; `None` where nothing is known of its width."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def cluster_variance(values: Sequence[float], *clusterings: Sequence) -> float:
@@ -138,6 +149,29 @@ def paired_difference(
     return Estimate(mean, float(max(-1.0, min(center - half, mean))), float(min(1.0, max(center + half, mean))))
 
 
+def mean(values: Sequence[float], supports: Sequence, queries: Sequence, confidence: float = CONFIDENCE) -> Estimate:
+    """
+    The mean of a metric, with the interval of Student's t for its variance clustered by support and by query.
+
+    Args:
+        values (`Sequence[float]`): `(n,)`, at least one.
+        supports (`Sequence`): `(n,)`, the support set of each; of one alone see [`accuracy`].
+        queries (`Sequence`): `(n,)`, the query of each.
+        confidence (`float`, defaults to 0.95): Of the interval.
+
+    Raises:
+        ValueError: where there is none, or lengths differ.
+    """
+    values = _checked(values, supports, queries)
+    center = float(values.mean())
+    clusterings = [clusters for clusters in (supports, queries) if len(set(clusters)) > 1]
+    if not clusterings:
+        return Estimate(center, None, None)
+    degrees = min(len(set(clusters)) for clusters in clusterings) - 1
+    half = _quantile(degrees, confidence) * float(np.sqrt(cluster_variance(values, *clusterings)))
+    return Estimate(center, center - half, center + half)
+
+
 def _checked(right: Sequence[bool], supports: Sequence, queries: Sequence) -> np.ndarray:
     values = np.asarray(right, dtype=float)
     if not len(values) or not len(values) == len(supports) == len(queries):
@@ -175,10 +209,13 @@ def summarize(records: Sequence[dict], scoring: str) -> dict:
         scoring (`str`): The method that stands for the language model.
 
     Returns:
-        `dict`, JSON-able: `scoring`, `confidence`, `episodes`, `failures` (`[{"episode", "reason"}]`), and `settings`,
-        each with `task`, `ways`, `shots`, `episodes`, `scored`, `failed`, `supports`, `queries`, `chance`, `majority`,
-        `methods` (a dict of accuracies with their intervals), `differences` (of `scoring` to controls), `confusion`.
-        Shares, not percents.
+        `dict`, JSON-able: `scoring`, `confidence`, `episodes`, `failures` (`[{"episode", "reason"}]`),
+        `metric_failures` (`[{"episode", "of", "metric", "reason"}]`) and `settings`, each with `task`, `ways`, `shots`,
+        `episodes`, `scored`, `failed`, `supports`, `queries`, `chance`, `majority`, `scoring` (its own: what was heard
+        where answers are audio, `None` where they have no labels), `methods` (a dict of accuracies with their
+        intervals), `differences` (of its `scoring` to controls), `confusion`; and, where answers are audio, `metrics`
+        (metric → what was measured → `mean` with its interval, `n` scored, `failed`) and `metric_differences` (of what
+        was generated to controls, on the episodes where both are scored). Shares, not percents.
 
     Raises:
         ValueError: for an episode that stands twice, lacks a field, or has an answer that is not among its labels, and
@@ -201,6 +238,11 @@ def summarize(records: Sequence[dict], scoring: str) -> dict:
         "confidence": CONFIDENCE,
         "episodes": len(records),
         "failures": [{"episode": r["episode"], "reason": r["failed"]} for r in records if r.get("failed")],
+        "metric_failures": [
+            {"episode": record["episode"], **failure}
+            for record in records
+            for failure in record.get("metric_failures") or ()
+        ],
         "settings": [_summarize_setting(*key, settings[key], scoring) for key in sorted(settings)],
     }
 
@@ -219,13 +261,16 @@ def _summarize_setting(task: str, ways: int, shots: int, records: Sequence[dict]
         "queries": len(set(queries)),
         "chance": 1 / ways,
         "majority": None,
+        "scoring": None,
         "methods": {},
         "differences": {},
         "confusion": None,
+        **_summarize_metrics(scored),
     }
-    if not scored:
-        return setting
-    methods = list(scored[0].get("predictions") or {})
+    methods = list(scored[0].get("predictions") or {}) if scored else []
+    if not methods and all("metrics" in record for record in scored):
+        return setting  # audio whose answers have no labels
+    scoring = next((name for name in HEARD if name in methods), scoring)
     for record in scored:
         if set(record.get("predictions") or {}) != set(methods) or scoring not in methods:
             raise ValueError(
@@ -245,6 +290,7 @@ def _summarize_setting(task: str, ways: int, shots: int, records: Sequence[dict]
     answers = [record["predictions"][scoring] for record in scored]
     return setting | {
         "majority": {"label": label, "accuracy": share},
+        "scoring": scoring,
         "methods": {
             name: {
                 **_named(accuracy(right[name], supports, queries), "accuracy"),
@@ -262,5 +308,39 @@ def _summarize_setting(task: str, ways: int, shots: int, records: Sequence[dict]
     }
 
 
-def _named(estimate: Estimate, name: str) -> dict[str, float]:
+def _summarize_metrics(scored: Sequence[dict]) -> dict[str, dict]:
+    """`metrics` and `metric_differences` of a setting; empty where nothing was measured."""
+    found: dict[str, dict[str, dict[str, float | None]]] = {}  # metric, what was measured, episode
+    for record in scored:
+        for of, values in (record.get("metrics") or {}).items():
+            for metric, value in values.items():
+                found.setdefault(metric, {}).setdefault(of, {})[record["episode"]] = value
+    place = {record["episode"]: (record["support"], record["query"]) for record in scored}
+
+    def estimate(values: dict[str, float | None], name: str) -> dict:
+        known = {episode: value for episode, value in values.items() if value is not None}
+        counts = {"n": len(known), "failed": len(values) - len(known)}
+        if not known:
+            return {name: None, "low": None, "high": None} | counts
+        supports, queries = zip(*(place[episode] for episode in known))
+        return _named(mean(list(known.values()), supports, queries), name) | counts
+
+    def less(of: dict[str, dict[str, float | None]], control: str) -> dict[str, float | None]:
+        pairs = {episode: (value, of[control].get(episode)) for episode, value in of[MADE].items()}
+        return {episode: None if None in pair else pair[0] - pair[1] for episode, pair in pairs.items()}
+
+    return {
+        "metrics": {
+            metric: {name: estimate(values, "mean") for name, values in of.items()} for metric, of in found.items()
+        },
+        "metric_differences": {
+            metric: {
+                name: estimate(less(of, name), "difference") for name in MEASURED_COMPARED if name in of and MADE in of
+            }
+            for metric, of in found.items()
+        },
+    }
+
+
+def _named(estimate: Estimate, name: str) -> dict[str, float | None]:
     return {name: estimate.value, "low": estimate.low, "high": estimate.high}
