@@ -154,6 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--generated", nargs="*", default=(), metavar="G", help="ways besides: generated, prefix_match, uniaudio"
     )
     command.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
+    command.add_argument("--dtype", default="auto", metavar="T", help="of the language model: bfloat16, float32, …")
     command.add_argument("--server", metavar="URL", help="ask a served model; its key from OPENAI_API_KEY, if any")
     command.add_argument("--batch_size", type=count, default=64, metavar="N", help="prompts at once, at most")
     command.add_argument("--num_processes", type=count, default=1, metavar="N", help="processes, by accelerate")

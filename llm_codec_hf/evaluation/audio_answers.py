@@ -107,7 +107,7 @@ def answer_audio(
         sounds["input_codec"] = decode_layers(codec, [codes[episode.query] for episode in block], task)
     partner = partners(len(block), first.seed) if len(block) > 1 else None
     measured = _measure(sounds, None if spoken else sounds["original"], partner, rate)
-    heard = _listen(sounds, answers, rate, recognizer or default_recognizer()) if spoken else [{} for _ in block]
+    heard = _listen(sounds, rate, recognizer or default_recognizer()) if spoken else [{} for _ in block]
     predictions = _predict(block, codes, task, written, heard, partner) if spoken else [{} for _ in block]
     return [
         episode.record(
@@ -229,40 +229,49 @@ def _measure(
 ) -> list[dict]:
     """`metrics` and `metric_failures` of each episode."""
     records = [{"metrics": {}, "metric_failures": []} for _ in sounds["generated"]]
-    asked = [(metric, of, sounds[of], None) for metric in UNREFERENCED for of in sounds]
+    asked = []
     if targets is not None:
         compared = {of: (clips, targets) for of, clips in sounds.items() if of != "original"}
         if partner is not None:
             compared["shuffled"] = (sounds["generated"], [targets[i] for i in partner])
-        asked = [(metric, of, *pair) for metric in REFERENCED for of, pair in compared.items()] + asked
+        asked = [(metric, of, *pair) for metric in REFERENCED for of, pair in compared.items()]
     for name, of, predictions, references in asked:
-        if (metric := _metric(name, sampling_rate)) is None:
-            continue
-        given = {} if references is None else {"references": references}
-        result = metric.compute(predictions=predictions, **given, sampling_rate=sampling_rate)
-        for record, score in zip(records, result["scores"]):
-            record["metrics"].setdefault(of, {})[name] = None if score is None else round(score, 5)
-        for failure in result["failed"]:
-            reason = {"of": of, "metric": name, "reason": failure["reason"]}
-            records[failure["index"]]["metric_failures"].append(reason)
+        if (metric := _metric(name, sampling_rate)) is not None:  # its length is 0
+            result = metric.compute(predictions=predictions, references=references, sampling_rate=sampling_rate)
+            _note(records, name, of, result, range(len(records)))
+    different = {samples.tobytes(): samples for clips in sounds.values() for samples in clips}  # each is scored once
+    place = {key: i for i, key in enumerate(different)}
+    for name in UNREFERENCED:
+        if (metric := _metric(name, sampling_rate)) is not None:  # its length is 0
+            result = metric.compute(predictions=list(different.values()), sampling_rate=sampling_rate)
+            for of, clips in sounds.items():
+                _note(records, name, of, result, [place[samples.tobytes()] for samples in clips])
     return records
 
 
+def _note(records: list[dict], metric: str, of: str, result: dict, places: Sequence[int]) -> None:
+    """Puts a metric's scores of one kind of audio into the records; `places` says where each record's stands."""
+    reasons = {failure["index"]: failure["reason"] for failure in result["failed"]}
+    for record, place in zip(records, places):
+        score = result["scores"][place]
+        record["metrics"].setdefault(of, {})[metric] = None if score is None else round(score, 5)
+        if place in reasons:
+            record["metric_failures"].append({"of": of, "metric": metric, "reason": reasons[place]})
+
+
 def _listen(
-    sounds: Mapping[str, list[np.ndarray]], names: Sequence[str], sampling_rate: int, recognizer: Recognizer | None
+    sounds: Mapping[str, list[np.ndarray]], sampling_rate: int, recognizer: Recognizer | None
 ) -> list[dict[str, str]]:
-    """What a recogniser hears in the sounds of each episode; a clip that is right for several is heard once."""
+    """What a recogniser hears in the sounds of each episode; of equal ones, in the first."""
     if recognizer is None:
-        return [{} for _ in names]
-    texts: dict[tuple, str] = {}
-    heard = []
-    for i, name in enumerate(names):
-        keys = {of: (of, i if of == "generated" else name) for of in sounds}
-        for of, key in keys.items():
-            if key not in texts:
-                texts[key] = recognizer.transcribe(sounds[of][i], sampling_rate, LANGUAGE)
-        heard.append({of: texts[key] for of, key in keys.items()})
-    return heard
+        return [{} for _ in sounds["generated"]]
+
+    @cache
+    def text(samples: bytes) -> str:
+        return recognizer.transcribe(np.frombuffer(samples, dtype=np.float32), sampling_rate, LANGUAGE)
+
+    texts = {of: [text(samples.tobytes()) for samples in clips] for of, clips in sounds.items()}
+    return [dict(zip(texts, row)) for row in zip(*texts.values())]
 
 
 def _predict(

@@ -104,7 +104,7 @@ def _systems(args: Namespace) -> Systems:
         raise ValueError("--model needs --language_model too: the one whose words the codec writes.")
     path = args.language_model or str(default_language_model())
     processor.check_tokenizer(AutoTokenizer.from_pretrained(path))
-    model = AutoModelForCausalLM.from_pretrained(path, dtype="auto").to(device)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=args.dtype).to(device)
     names["language_model"] = args.language_model or EMBEDDED["language_model"]
     return Systems(codec, processor, InProcessBackend(model, args.batch_size), names)
 
@@ -112,7 +112,9 @@ def _systems(args: Namespace) -> Systems:
 def _arguments(args: Namespace, systems: Systems) -> dict:
     """What the report tells besides."""
     template = systems.processor.template
-    return {field: repr(getattr(template, field)) for field in ("pair", "text", "label_end", "instruction")}
+    written = {field: repr(getattr(template, field)) for field in ("pair", "text", "label_end", "instruction")}
+    model = getattr(systems.backend, "model", None)
+    return written if model is None else written | {"dtype": str(model.dtype).removeprefix("torch.")}
 
 
 def _shown(args: Namespace) -> list[str]:

@@ -2,15 +2,16 @@
 """How sure a run's accuracy is, where episodes share demonstrations and queries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
+OF_ANOTHER = "shuffled_words"  # audio that answers the only query of its support set has it not
 CONTROLS = (  # every other method is a scoring; the last two are what the codec allows an answer that is audio
-    "shuffled_words",
+    OF_ANOTHER,
     "nearest",
     "text_only",
     "shuffled_labels",
@@ -18,7 +19,7 @@ CONTROLS = (  # every other method is a scoring; the last two are what the codec
     "codec",
     "original",
 )
-COMPARED = ("shuffled_words", "nearest")  # the controls whose paired difference is reported
+COMPARED = (OF_ANOTHER, "nearest")  # the controls whose paired difference is reported
 HEARD = ("heard", "written")  # what stands for the language model where answers are audio: the first that there is
 MADE = "generated"  # the audio that it makes, among what is measured
 MEASURED_COMPARED = ("shuffled", "input_codec")  # what its paired difference to is reported
@@ -267,12 +268,12 @@ def _summarize_setting(task: str, ways: int, shots: int, records: Sequence[dict]
         "confusion": None,
         **_summarize_metrics(scored),
     }
-    methods = list(scored[0].get("predictions") or {}) if scored else []
+    methods = list(dict.fromkeys(name for record in scored for name in record.get("predictions") or ()))
     if not methods and all("metrics" in record for record in scored):
         return setting  # audio whose answers have no labels
     scoring = next((name for name in HEARD if name in methods), scoring)
     for record in scored:
-        if set(record.get("predictions") or {}) != set(methods) or scoring not in methods:
+        if {scoring, *methods} - set(record.get("predictions") or {}) - {OF_ANOTHER}:
             raise ValueError(
                 f"Episode {record['episode']!r} has predictions of {sorted(record.get('predictions') or {})}; all of "
                 f"{ways}-way {shots}-shot {task} need {sorted({scoring, *methods})}."
@@ -284,27 +285,33 @@ def _summarize_setting(task: str, ways: int, shots: int, records: Sequence[dict]
                 "truth and predictions."
             )
     truths = [record["truth"] for record in scored]
-    right = {name: [record["predictions"][name] == record["truth"] for record in scored] for name in methods}
+
+    def estimate(function: Callable, *names: str) -> Estimate:
+        """Of methods, on the episodes that have them."""
+        having = [record for record in scored if set(names) <= set(record["predictions"])]
+        right = [[record["predictions"][name] == record["truth"] for record in having] for name in names]
+        return function(*right, *([record[name] for record in having] for name in ("support", "query")))
+
+    answers = {name: [r["predictions"][name] for r in scored if name in r["predictions"]] for name in methods}
     label, share = majority(truths)
     labels = sorted({label for record in scored for label in record["labels"]})
-    answers = [record["predictions"][scoring] for record in scored]
     return setting | {
         "majority": {"label": label, "accuracy": share},
         "scoring": scoring,
         "methods": {
             name: {
-                **_named(accuracy(right[name], supports, queries), "accuracy"),
-                "right": sum(right[name]),
-                "no_answer": sum(record["predictions"][name] is None for record in scored),
+                **_named(estimate(accuracy, name), "accuracy"),
+                "right": sum(record["predictions"].get(name) == record["truth"] for record in scored),
+                "no_answer": answers[name].count(None),
             }
             for name in methods
         },
         "differences": {
-            name: _named(paired_difference(right[scoring], right[name], supports, queries), "difference")
+            name: _named(estimate(paired_difference, scoring, name), "difference")
             for name in COMPARED
             if name in methods
         },
-        "confusion": {"labels": labels, "counts": confusion_matrix(truths, answers, labels)},
+        "confusion": {"labels": labels, "counts": confusion_matrix(truths, answers[scoring], labels)},
     }
 
 
