@@ -214,6 +214,7 @@ def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, 
         [sys.executable, "-m", "llm_codec_hf.cli", *two], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "| 40/40 [" in done.stderr  # half of the episodes is the first one's
     assert records_of(tmp_path / "two") == records_of(tmp_path / "one")
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ..embedded import default_codec, default_language_model
@@ -20,7 +19,7 @@ from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import FewShotTemplate, LLMCodecProcessor
 from .clips import Source
 from .episodes import describe_scp
-from .run import Systems, evaluate
+from .run import Systems, evaluate, process_state
 from .tasks import Task, list_tasks, load_task
 
 OVERRIDES = ("root", "ways", "shots", "episodes", "queries_per_support", "seed", "seconds", "repeats", "layers")
@@ -88,7 +87,7 @@ def _tasks(args: Namespace) -> Iterator[Task]:
 def _systems(args: Namespace) -> Systems:
     """Codec, processor and language model; what the report calls them are the arguments, as they were given."""
     codec_path = args.model or str(default_codec())
-    device = args.device or PartialState().device
+    device = args.device or process_state().device
     codec = LLMCodecModel.from_pretrained(codec_path, use_safetensors=True).to(device).eval()
     processor = LLMCodecProcessor.from_pretrained(codec_path)
     if args.template:
@@ -134,7 +133,7 @@ def _shown(args: Namespace) -> list[str]:
 
 
 def _launch(args: Namespace) -> None:
-    """Runs the same command in several processes, among which accelerate's `PartialState` divides the devices."""
+    """Runs the same command in several processes, among which accelerate divides the devices."""
     devices = torch.accelerator.device_count()
     if 0 < devices < args.num_processes and not args.device:
         raise ValueError(f"--num_processes {args.num_processes}, but there are {devices} devices here.")

@@ -68,8 +68,8 @@ def evaluate(
     (clips that cannot be used), `summary.json`, `report.md` and pictures; `audio/`, where answers are audio.
 
     Episodes are answered a support set at a time, whose lines are written together; a run that was stopped goes on
-    behind what is there. Under `accelerate launch` the support sets are divided among the processes, and what they
-    write is merged: the same files, whatever their number.
+    behind what is there. In several processes (torchrun, `accelerate launch`) the support sets are divided among them,
+    and what they write is merged: the same files, whatever their number.
 
     Args:
         tasks: What to ask, at all their ways and shots.
@@ -91,7 +91,7 @@ def evaluate(
     ways = {**SCORINGS, **GENERATED}
     if unknown := [way for way in (scoring, *generated) if way not in ways]:
         raise ValueError(f"There is no way of answering {unknown[0]!r}; there are {', '.join(ways)}.")
-    state = PartialState()
+    state = process_state()
     folder = Path(output_dir)
     config = {
         "tasks": [_without_paths(task) for task in tasks],
@@ -137,6 +137,12 @@ def evaluate(
     _write_json(folder / "skipped.json", skipped)
     _merge(folder)
     return write_report(folder)
+
+
+def process_state() -> PartialState:
+    """Which of the processes this is, and its device; without being told, accelerate takes no part in those of a CPU."""
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU") == "true" or not torch.accelerator.is_available()
+    return PartialState(cpu=on_cpu)
 
 
 def _blocks(task: Task, clips: Sequence[Clip]) -> Iterator[list[Episode]]:
