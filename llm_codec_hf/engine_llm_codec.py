@@ -38,11 +38,11 @@ class InProcessBackend:
 
     @torch.no_grad()
     def read(self, prefix: list[int]) -> None:
-        """Reads the beginning that prompts to come have, and keeps it until another is read."""
+        """Reads the beginning that prompts to come have, and keeps it until another is read. Nothing else is kept from
+        one call to the next: answers depend on what is asked together, in their rounding, and on nothing before."""
         self._check_length(len(prefix))
         if self._known[0] != prefix:
-            past = self.model(self._tensor([prefix]), use_cache=True, logits_to_keep=1).past_key_values
-            self._known = (list(prefix), past)
+            self._known = (list(prefix), self._past(prefix))
 
     @torch.no_grad()
     def score(
@@ -119,8 +119,10 @@ class InProcessBackend:
             self._check_length(longest)
         for places in self._groups([request.prompt for request in requests]):
             shared = self._shared([requests[i].prompt for i in places])
+            prefix = requests[places[0]].prompt[:shared]
+            before = None
             if shared:
-                self.read(requests[places[0]].prompt[:shared])
+                before = self._known[1] if prefix == self._known[0] else self._past(prefix)
             by_length = defaultdict(list)
             for i in places:
                 by_length[len(requests[i].prompt)].append(i)
@@ -129,18 +131,22 @@ class InProcessBackend:
                 size = max(1, min(self.batch_size, self.tokens_at_once // longest))
                 for start in range(0, len(same), size):
                     rows = same[start : start + size]
-                    past = repeated(self._known[1], len(rows), longest - shared) if shared else None
+                    past = None if before is None else repeated(before, len(rows), longest - shared)
                     yield rows, [requests[i].prompt[shared:] for i in rows], past
 
     def _groups(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
-        """Places of prompts which have half of their ids or more in common, or what was read last."""
+        """Places of prompts which begin with what was read, and of those which have half of their ids in common."""
+        known = self._known[0]
+        group = [i for i, prompt in enumerate(prompts) if known and prompt[: len(known)] == known]
+        if group:
+            yield group
+        rest = sorted(set(range(len(prompts))) - set(group), key=prompts.__getitem__)
         group, common = [], 0
-        for i in sorted(range(len(prompts)), key=prompts.__getitem__):
+        for i in rest:
             if group:
-                now = len(commonprefix([prompts[group[0]], prompts[i]]))
-                if 2 * min(now, common) >= len(prompts[i]) or now >= len(self._known[0]) > 0:
+                common = min(common, len(commonprefix([prompts[group[0]], prompts[i]])))
+                if 2 * common >= len(prompts[i]):
                     group.append(i)
-                    common = min(common, now)
                     continue
                 yield group
             group, common = [i], len(prompts[i])
@@ -198,6 +204,9 @@ class InProcessBackend:
     @staticmethod
     def _allowed(request: GenerateRequest, state) -> torch.LongTensor | None:
         return request.constraint.allowed(state) if request.constraint else None
+
+    def _past(self, prefix: list[int]) -> Cache:
+        return self.model(self._tensor([prefix]), use_cache=True, logits_to_keep=1).past_key_values
 
     def _tensor(self, ids: list[list[int]]) -> torch.LongTensor:
         return torch.tensor(ids, device=self.model.get_input_embeddings().weight.device)

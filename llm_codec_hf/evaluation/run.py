@@ -140,7 +140,7 @@ def evaluate(
 
 
 def process_state() -> PartialState:
-    """Which of the processes this is, and its device; without being told, accelerate takes no part in those of a CPU."""
+    """Which of the processes this is, and its device; untold, accelerate takes no part in processes on a CPU."""
     on_cpu = os.environ.get("ACCELERATE_USE_CPU") == "true" or not torch.accelerator.is_available()
     return PartialState(cpu=on_cpu)
 
