@@ -153,6 +153,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--generated", nargs="*", default=(), metavar="G", help="ways besides: generated, prefix_match, uniaudio"
     )
+    command.add_argument("--temperature", type=float, default=0.0, metavar="T", help="of audio answers; 0 by default")
+    command.add_argument("--top_p", type=float, default=1.0, metavar="P", help="of audio answers that are drawn")
     command.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
     command.add_argument("--dtype", default="auto", metavar="T", help="of the language model: bfloat16, float32, …")
     command.add_argument("--server", metavar="URL", help="ask a served model; its key from OPENAI_API_KEY, if any")

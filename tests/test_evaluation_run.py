@@ -189,6 +189,9 @@ def environment() -> dict[str, str]:
 def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, capsys):
     assert main(command(clips_dir, codec_dir, language_model_dir, tmp_path / "whole")) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "whole" / "report.md")
+    config = json.loads((tmp_path / "whole" / "config.json").read_text())
+    assert config["generation"] == {"temperature": 0.0, "top_p": 1.0} and config["arguments"]["dtype"] == "float32"
+    assert config["command"].endswith("--output_dir OUTPUT_DIR") and str(tmp_path / "whole") not in config["command"]
     expected = records_of(tmp_path / "whole")
     rng, part = random.Random(0), tmp_path / "killed" / "part-000.jsonl"
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "killed")

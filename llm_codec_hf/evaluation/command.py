@@ -56,9 +56,21 @@ def run(args: Namespace) -> Iterator[str]:
         return
     systems = _systems(args)
     command = shlex.join(["llm-codec", "evaluate", *_shown(args)])
-    summary = evaluate(
-        tasks, systems, args.output_dir, args.scoring, args.generated, _arguments(args, systems), command
-    )
+    try:
+        summary = evaluate(
+            tasks,
+            systems,
+            args.output_dir,
+            scoring=args.scoring,
+            generated=args.generated,
+            generation={"temperature": args.temperature, "top_p": args.top_p},
+            arguments=_arguments(args, systems),
+            command=command,
+        )
+    except RuntimeError as error:
+        if not args.server:
+            raise
+        raise ValueError(str(error)) from error  # the server's answer is for the user, without a traceback
     if summary:
         yield f"{Path(args.output_dir) / 'report.md'}"
 
