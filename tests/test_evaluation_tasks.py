@@ -89,6 +89,10 @@ def test_records_of_ones_own(tmp_path):
         ({"output": "audio"}, "audio out needs `seconds`"),
         ({"labels": {"a": "x", "b": "x"}}, "written the same"),
         ({"questions": {"1+1": "2"}}, "need `output: audio`"),
+        (
+            {"output": "audio", "seconds": 1.0, "trim": True, "source": {"folder": "x", "target": "clean"}},
+            "`trim` would move a clip against its target",
+        ),
         ({"name": "a/b"}, "without a `/`"),
         ({"prompt": "an audio"}, r"`prompt` has \{label\} in it"),
         ({"source": {"folder": "x", "hub": "y"}}, "got folder and hub"),

@@ -112,6 +112,8 @@ class Task:
             yield "audio out needs `seconds`: every clip of the prompt has one duration."
         if self.output == "label" and (self.questions or self.source.target):
             yield "`questions` and a source's `target` need `output: audio`."
+        if self.trim and self.source.target:
+            yield "`trim` would move a clip against its target; leave one of them out."
         if strangers := sorted(set(self.questions.values()) - set(self.labels)) if self.questions else []:
             yield f"answers of `questions` are no `labels`: {strangers}."
 

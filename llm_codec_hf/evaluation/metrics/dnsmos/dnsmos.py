@@ -10,7 +10,7 @@ class Dnsmos(AudioMetric):
     package `speechmos`. The score is P.835's overall quality; `details` has `signal` and `background` quality of P.835,
     and `p808`.
 
-    Clips of less than 9.01 s are repeated to that length, as the package does. Fails where a sample is outside −1 … 1.
+    The package doubles clips until they have 9.01 s or more. Fails where a sample is outside −1 … 1.
     """
 
     source = "Reddy, Gopal, Cutler, DNSMOS P.835, arXiv 2110.01763; DNSMOS, arXiv 2010.15258"
