@@ -285,6 +285,20 @@ class ConstrainedLogitsProcessor(LogitsProcessor):
 NOTHING = torch.empty(0, dtype=torch.long)
 
 
+def rows_of(layers: Iterable[int] | None, codes_per_layer: Sequence[int]) -> torch.BoolTensor:
+    """Which rows `(codes_per_group,)` of a clip's codes are of some layers; None for all."""
+    of = [layer for layer, count in enumerate(codes_per_layer) for _ in range(count)]
+    return torch.tensor([layers is None or layer in layers for layer in of])
+
+
+def all_rows(codes: torch.LongTensor, layers: Iterable[int] | None, codes_per_layer: Sequence[int]) -> torch.LongTensor:
+    """Codes of some layers' rows → `(codes_per_group, groups)` as the codec decodes them, −1 in the other rows."""
+    rows = rows_of(layers, codes_per_layer)
+    every = torch.full((len(rows), codes.shape[1]), -1)
+    every[rows] = codes
+    return every
+
+
 def _in_order(codes: tuple | None) -> list[int]:
     found = []
     while codes is not None:

@@ -15,11 +15,11 @@ from transformers.utils import CONFIG_NAME
 
 from .audio_llm_codec import read_audio
 from .engine_llm_codec import InProcessBackend
+from .grammar_llm_codec import all_rows
 from .requests_llm_codec import GenerateRequest, ScoreRequest
-from .scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, length_normalized, shuffled_queries
+from .scoring_llm_codec import CONTENT_FREE, REFERENCES, SCORINGS, calibrated, length_normalized, shuffled_queries
 
 DEFAULT_SCORING = "support_shuffled"
-REFERENCES = 8  # queries of shuffled words that a support set is calibrated by
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".aiff", ".aif", ".au"}
 
 
@@ -296,13 +296,8 @@ class AudioFewShotPipeline(Pipeline):
         return groups, samples[0] if samples[0] == samples[1] else None
 
     def _all_layers(self, codes: torch.LongTensor, layers: tuple[int, ...] | None) -> torch.LongTensor:
-        """Codes of some layers → `(1, codes_per_group, groups)` on the codec's device, −1 in the layers without."""
-        counts = self.model.config.codes_per_layer
-        rows = [layer for layer, n in enumerate(counts) for _ in range(n)]
-        chosen = torch.tensor([layers is None or layer in layers for layer in rows])
-        every = torch.full((len(rows), codes.shape[1]), -1)
-        every[chosen] = codes
-        return every[None].to(self.model.device)
+        """Codes of some layers → `(1, codes_per_group, groups)` on the codec's device."""
+        return all_rows(codes, layers, self.model.config.codes_per_layer)[None].to(self.model.device)
 
     @torch.no_grad()
     def _decode(self, codes: torch.LongTensor, layers: tuple[int, ...] | None, length: int | None) -> dict:

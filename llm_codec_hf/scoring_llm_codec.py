@@ -17,6 +17,7 @@ SCORINGS = {
     "(batch calibration, Zhou et al. 2023, arXiv 2309.17249)",
 }
 CONTENT_FREE = ("N/A", "[MASK]", "")
+REFERENCES = 8  # queries of shuffled words that a support set is calibrated by
 
 
 def length_normalized(log_probs: torch.FloatTensor, continuations: Sequence[Sequence[int]]) -> torch.FloatTensor:
@@ -61,4 +62,4 @@ def shuffled_queries(support: Sequence[torch.LongTensor], groups: int, count: in
     return queries
 
 
-__all__ = ["CONTENT_FREE", "SCORINGS", "calibrated", "length_normalized", "shuffled_queries"]
+__all__ = ["CONTENT_FREE", "REFERENCES", "SCORINGS", "calibrated", "length_normalized", "shuffled_queries"]

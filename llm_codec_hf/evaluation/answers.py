@@ -12,11 +12,10 @@ import torch
 from ..grammar_llm_codec import LabelTrie, UniAudioLabelMask
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, GenerateRequest, ScoreRequest
-from ..scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, length_normalized, shuffled_queries
+from ..scoring_llm_codec import CONTENT_FREE, REFERENCES, SCORINGS, calibrated, length_normalized, shuffled_queries
 from .episodes import Episode
 from .tasks import Task
 
-REFERENCES = 8  # queries of shuffled words that a support set is calibrated by
 GENERATED = {
     "generated": "the label that the model writes, held to the labels by a trie over their ids",
     "prefix_match": "free text, greedy, 16 tokens at most: right if it begins with the label",

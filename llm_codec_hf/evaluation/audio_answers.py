@@ -12,6 +12,7 @@ import torch
 from transformers.utils import logging
 
 from ..audio_llm_codec import write_wav
+from ..grammar_llm_codec import all_rows, rows_of
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, GenerateRequest
@@ -90,7 +91,9 @@ def answer_audio(
         GenerateRequest(prompt, grammar.max_ids, constraint=grammar, seed=episode.seed, **(generation or {}))
         for prompt, episode in zip(prompts, block)
     ]
-    written = [_all_rows(grammar.read(ids), codec, task) for ids in backend.generate(requests)]
+    written = [
+        all_rows(grammar.read(ids), task.layers, codec.config.codes_per_layer) for ids in backend.generate(requests)
+    ]
     sounds = {"generated": decode_layers(codec, written, task)}
     files = [Path("audio") / f"{episode.id.replace('/', '__')}.wav" for episode in block]
     (folder / "audio").mkdir(parents=True, exist_ok=True)
@@ -150,20 +153,6 @@ def _prompts(block: Sequence[Episode], codes, processor: LLMCodecProcessor, task
     return [support + processor.few_shot_query(asked(e.query, e.truth), layers=task.layers) for e in block]
 
 
-def _rows(codec: LLMCodecModel, task: Task) -> torch.BoolTensor:
-    """`(codes_per_group,)`: which rows of codes are of the task's layers."""
-    counts = enumerate(codec.config.codes_per_layer)
-    return torch.tensor([layer in task.layers for layer, count in counts for _ in range(count)])
-
-
-def _all_rows(codes: torch.LongTensor, codec: LLMCodecModel, task: Task) -> torch.LongTensor:
-    """Codes of the task's layers → `(codes_per_group, groups)`, −1 in the layers without."""
-    rows = _rows(codec, task)
-    every = torch.full((len(rows), codes.shape[1]), -1)
-    every[rows] = codes
-    return every
-
-
 @torch.no_grad()
 def decode_layers(codec: LLMCodecModel, clips: Sequence[torch.LongTensor], task: Task) -> list[np.ndarray]:
     """
@@ -175,7 +164,8 @@ def decode_layers(codec: LLMCodecModel, clips: Sequence[torch.LongTensor], task:
     Returns:
         float32 `(samples,)` of each, of `task.seconds`.
     """
-    codes = torch.stack(list(clips)).masked_fill(~_rows(codec, task)[:, None], -1)
+    rows = rows_of(task.layers, codec.config.codes_per_layer)
+    codes = torch.stack(list(clips)).masked_fill(~rows[:, None], -1)
     length = round(task.seconds * codec.config.sampling_rate)
     return list(codec.decode(codes.to(codec.device), length=length).audio_values[:, 0].float().cpu().numpy())
 
