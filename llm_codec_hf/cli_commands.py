@@ -99,7 +99,10 @@ def classify(args: Namespace) -> int:
 
 
 def evaluate(args: Namespace) -> int:
-    from .evaluation.command import run
+    try:
+        from .evaluation.command import run
+    except ImportError as error:
+        raise ImportError(f"{error}: evaluation needs `pip install 'llm-codec-hf[eval]'`.") from error
 
     for line in run(args):
         print(line, flush=True)
