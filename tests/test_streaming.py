@@ -1,19 +1,24 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Batches, chunks and streams give exactly what each item gets alone and whole."""
 
+import copy
 import math
 import random
 
 import pytest
 import torch
 from conftest import tiny_config
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 
 from llm_codec_hf import LLMCodecConfig, LLMCodecModel
 from llm_codec_hf.streaming_llm_codec import LLMCodecDecoderState, LLMCodecEncoderState
 
 AUDIO_TOLERANCE = 1e-5  # float32 rounding of other matrix shapes, through a decoder of random weights
+EXACT_TOLERANCE = 1e-10  # the same in float64
+# About one random decoder in a thousand is so steep that float32 rounding alone exceeds this: its float32 audio is 3e-5
+# from its float64 audio. Such a one must agree in float64. This is the seed of one.
+STEEP = 782747
 WHOLE = 1e6  # seconds
 
 
@@ -91,46 +96,56 @@ def check(config, seed, lengths, side, chunk_length_s, sample_blocks, group_bloc
     for item, n in enumerate(lengths):
         span = slice(0, n) if side == "right" else slice(samples - n, samples)
         padding_mask[item, span] = 1
-        codes = model.encode(audio[item : item + 1, :, span], chunk_length_s=WHOLE).audio_codes
-        alone.append((codes[0], model.decode(codes, chunk_length_s=WHOLE).audio_values[0]))
+        alone.append(model.encode(audio[item : item + 1, :, span], chunk_length_s=WHOLE).audio_codes)
 
-    def same(codes, mask, audio_values):
-        assert codes.shape[-1] == max(item.shape[-1] for item, _ in alone)
-        for item, (expected_codes, expected_audio) in enumerate(alone):
-            groups, n = expected_codes.shape[-1], expected_audio.shape[-1]
-            assert torch.equal(codes[item, :, :groups], expected_codes)
+    def same(codes, mask):
+        assert codes.shape[-1] == max(expected.shape[-1] for expected in alone)
+        for item, expected in enumerate(alone):
+            groups = expected.shape[-1]
+            assert torch.equal(codes[item, :, :groups], expected[0])
             assert (codes[item, :, groups:] == -1).all()
             assert torch.equal(mask[item], (torch.arange(codes.shape[-1]) < groups).long())
-            torch.testing.assert_close(audio_values[item, :, :n], expected_audio, atol=AUDIO_TOLERANCE, rtol=0)
-            assert not audio_values[item, :, n:].any()
 
     batch = model.encode(audio, padding_mask, chunk_length_s=chunk_length_s)
-    decoded = model.decode(batch.audio_codes, chunk_length_s=chunk_length_s).audio_values
-    same(batch.audio_codes, batch.audio_codes_mask, decoded)
+    same(batch.audio_codes, batch.audio_codes_mask)
+    if side == "right":
+        codes, masks, state = [], [], None
+        for number, block in enumerate(cut(samples, sample_blocks)):
+            output = model.encode_stream(audio[..., block], state, padding_mask[:, block])
+            codes.append(output.audio_codes)
+            masks.append(output.audio_codes_mask)
+            state = output.state
+            if number == 1:
+                state.save(tmp_path / "encoder.safetensors")
+                state = LLMCodecEncoderState.load(tmp_path / "encoder.safetensors")
+        output = model.encode_stream(state=state, flush=True)
+        same(torch.cat([*codes, output.audio_codes], -1), torch.cat([*masks, output.audio_codes_mask], -1))
 
-    if side == "left":
-        return
-    codes, masks, state = [], [], None
-    for number, block in enumerate(cut(samples, sample_blocks)):
-        output = model.encode_stream(audio[..., block], state, padding_mask[:, block])
-        codes.append(output.audio_codes)
-        masks.append(output.audio_codes_mask)
-        state = output.state
-        if number == 1:
-            state.save(tmp_path / "encoder.safetensors")
-            state = LLMCodecEncoderState.load(tmp_path / "encoder.safetensors")
-    output = model.encode_stream(state=state, flush=True)
-    codes, masks = torch.cat([*codes, output.audio_codes], -1), torch.cat([*masks, output.audio_codes_mask], -1)
-    audio_values, state = [], None
-    for number, block in enumerate(cut(codes.shape[-1], group_blocks)):
-        output = model.decode_stream(codes[..., block], state, masks[..., block])
-        audio_values.append(output.audio_values)
-        state = output.state
-        if number == 1:
-            state.save(tmp_path / "decoder.safetensors")
-            state = LLMCodecDecoderState.load(tmp_path / "decoder.safetensors")
-    audio_values.append(model.decode_stream(state=state, flush=True).audio_values)
-    same(codes, masks, torch.cat(audio_values, -1))
+    def stream(model):
+        audio_values, state = [], None
+        for number, block in enumerate(cut(batch.audio_codes.shape[-1], group_blocks)):
+            output = model.decode_stream(batch.audio_codes[..., block], state, batch.audio_codes_mask[..., block])
+            audio_values.append(output.audio_values)
+            state = output.state
+            if number == 1:
+                state.save(tmp_path / "decoder.safetensors")
+                state = LLMCodecDecoderState.load(tmp_path / "decoder.safetensors")
+        audio_values.append(model.decode_stream(state=state, flush=True).audio_values)
+        return torch.cat(audio_values, -1)
+
+    def difference(model):
+        """The most by which audio of the batch in chunks, or of the stream, differs from an item's alone and whole."""
+        found = [model.decode(batch.audio_codes, chunk_length_s=chunk_length_s).audio_values, stream(model)]
+        most = 0.0
+        for item, codes in enumerate(alone):
+            expected = model.decode(codes, chunk_length_s=WHOLE).audio_values[0]
+            n = expected.shape[-1]
+            assert not any(audio_values[item, :, n:].any() for audio_values in found)
+            most = max(most, *((audio_values[item, :, :n] - expected).abs().max().item() for audio_values in found))
+        return most
+
+    if (rounded := difference(model)) > AUDIO_TOLERANCE:
+        assert difference(copy.deepcopy(model).double()) < EXACT_TOLERANCE and rounded < 1e-3
 
 
 def check_random_case(seed: int, tmp_path_factory) -> None:
@@ -146,6 +161,7 @@ quietly = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases
 
 @settings(max_examples=50, derandomize=True, **quietly)
 @seeds
+@example(seed=STEEP)
 def test_batch_chunk_and_stream_equal_alone_and_whole(tmp_path_factory, seed):
     check_random_case(seed, tmp_path_factory)
 
