@@ -69,13 +69,17 @@ class Episode:
         }
 
 
+def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
+    """A file with all of its content, text as UTF-8, or as it was before."""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    temporary.replace(path)
+
+
 def save_episodes(path: str | os.PathLike, episodes: Sequence[Episode]) -> None:
     """Writes episodes as JSON lines."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.tmp")
-    lines = (json.dumps(asdict(episode), ensure_ascii=False) + "\n" for episode in episodes)
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, "".join(json.dumps(asdict(episode), ensure_ascii=False) + "\n" for episode in episodes))
 
 
 def load_episodes(path: str | os.PathLike) -> list[Episode]:

@@ -3,7 +3,6 @@
 
 import io
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..scoring_llm_codec import SCORINGS
+from .episodes import write_whole
 from .statistics import CONTROLS, HEARD, summarize
 
 logger = logging.get_logger(__name__)
@@ -68,8 +68,8 @@ def write_report(folder: str | Path) -> dict:
     summary = summarize(records, config["scoring"])
     pictures = _draw(folder, summary)
     text = "\n\n".join(_page(config, versions, summary, records, pictures)) + "\n"
-    _write(folder / "report.md", text.encode())
-    _write(folder / "summary.json", (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode())
+    write_whole(folder / "report.md", text)
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return summary
 
 
@@ -95,12 +95,6 @@ def _read_lines(path: Path) -> list[dict]:
     return records
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
 def _draw(folder: Path, summary: dict) -> dict[str, list[str]]:
     """The pictures' file names, by task."""
     try:
@@ -121,7 +115,7 @@ def _draw(folder: Path, summary: dict) -> dict[str, list[str]]:
         for name, figure in figures.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=120)
-            _write(folder / name, buffer.getvalue())
+            write_whole(folder / name, buffer.getvalue())
         pictures[task] = list(figures)
     return pictures
 

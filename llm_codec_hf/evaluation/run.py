@@ -24,7 +24,7 @@ from ..scoring_llm_codec import SCORINGS
 from .answers import GENERATED, answer_labels
 from .audio_answers import answer_audio, target_id
 from .clips import Clip, load_clips
-from .episodes import Episode
+from .episodes import Episode, write_whole
 from .report import write_report
 from .sampling import make_episodes
 from .tasks import Task
@@ -267,17 +267,14 @@ def _append(file, records: Sequence[dict]) -> None:
 def _merge(folder: Path) -> None:
     """All records in `episodes.jsonl`, in the order of their episodes."""
     records = sorted(_read(folder), key=lambda record: record["episode"])
-    temporary = folder / "episodes.jsonl.tmp"
-    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
-    temporary.replace(folder / "episodes.jsonl")
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_whole(folder / "episodes.jsonl", "".join(lines))
     for path in folder.glob("part-*.jsonl"):
         path.unlink()
 
 
 def _write_json(path: Path, content) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 __all__ = ["Systems", "encode_clips", "evaluate"]
