@@ -162,6 +162,19 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--num_processes", type=count, default=1, metavar="N", help="processes, by accelerate")
     _add_model(command)
 
+    from .training.command import arguments
+
+    command = _add(
+        commands,
+        cli_commands.train,
+        "Trains a codec for a language model.",
+        "On a folder of audio or a dataset, from the run's checkpoint where there is one. Prints the codec's folder.\n"
+        "Several processes: `accelerate launch -m llm_codec_hf.cli train ...`.",
+        "train --data clips/ --output_dir run",
+        "train config.yaml --data clips/ --output_dir run --language_model meta-llama/Llama-3.2-1B",
+        parents=[arguments()],
+    )
+    command.add_argument("config", nargs="?", metavar="YAML", help="a file of these options, which arguments override")
     _add(
         commands,
         cli_commands.convert,

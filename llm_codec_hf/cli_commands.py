@@ -109,6 +109,17 @@ def evaluate(args: Namespace) -> int:
     return 0
 
 
+def train(args: Namespace) -> int:
+    from .training.command import run
+
+    try:
+        for line in run(args):
+            print(line, flush=True)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error}: training needs `pip install 'llm-codec-hf[train]'`.") from error
+    return 0
+
+
 def convert(args: Namespace) -> int:
     from conversion.convert_original_checkpoint import main
 

@@ -27,23 +27,25 @@ def clips(tmp_path, monkeypatch):
     for name, path in zip(("snare.flac", "kick.flac", "drone.flac"), files):
         shutil.copy(path, tmp_path / name)
     shutil.copy(files[0], tmp_path / "bark.flac")
+    shutil.copytree(CLIPS, tmp_path / "clips", ignore=shutil.ignore_patterns("*.md"))
     monkeypatch.chdir(tmp_path)
 
 
 @needs_smollm2
 def test_python_examples(clips):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names = {}
     exec("\n".join(blocks), names)  # one after the other, as a reader would
     assert sum(entry["score"] for entry in names["answer"]) == pytest.approx(1)
     assert names["decoded"].shape[-1] == len(names["audio"])
     assert names["made"]["audio"].shape == (7680,)
+    assert (Path("my-codec") / "model.safetensors").is_file()
 
 
 def test_commands_exist(capsys):
     commands = list(dict.fromkeys(re.findall(r"^\$ llm-codec (\w+)", README, flags=re.MULTILINE)))
-    assert commands == ["encode", "decode", "words", "classify", "evaluate", "convert", "demo"]
+    assert commands == ["encode", "decode", "words", "classify", "evaluate", "train", "convert", "demo"]
     for command in commands:
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])

@@ -1,35 +1,10 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Codebooks made of a language model's token embeddings: the frozen tables, and the projections that learn."""
 
-import re
 from collections.abc import Sequence
 
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerBase
-
-# A space, then small letters: as BPE vocabularies of bytes ("Ġ") and of SentencePiece ("▁") write a word's beginning.
-WORD = re.compile(r"[Ġ▁][a-z]+")
-
-
-def single_token_words(tokenizer: PreTrainedTokenizerBase, dictionary: Sequence[str] | None = None) -> dict[str, int]:
-    """
-    The tokens that are a whole lower-case word, by id, which in a BPE vocabulary is about by frequency.
-
-    Args:
-        tokenizer: The language model's.
-        dictionary: Words to choose from; by default any.
-
-    Returns:
-        Word → token id; special and byte tokens are never among them.
-    """
-    special = set(tokenizer.all_special_ids)
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    words = {token[1:]: id for token, id in vocabulary if WORD.fullmatch(token) and id not in special}
-    if dictionary is None:
-        return words
-    dictionary = set(dictionary)
-    return {word: id for word, id in words.items() if word in dictionary}
 
 
 class ProjectedCodebooks(nn.Module):
@@ -51,12 +26,13 @@ class ProjectedCodebooks(nn.Module):
     def forward(self) -> list[torch.Tensor]:
         return [self.project(k) for k in range(len(self.projections))]
 
-    def project(self, layer: int) -> torch.Tensor:
-        """The codebook of one layer."""
-        return self.projections[layer](self.get_buffer(f"table_{layer}"))
+    def project(self, layer: int, codes: torch.LongTensor | None = None) -> torch.Tensor:
+        """The codebook of one layer, or the entries of some codes alone."""
+        table = self.get_buffer(f"table_{layer}")
+        return self.projections[layer](table if codes is None else table[codes])
 
     @torch.no_grad()
-    def fit(self, layer: int, latents: torch.Tensor, mean_share: float, rank: int = 12) -> None:
+    def fit(self, layer: int, latents: torch.Tensor, rank: int = 12) -> None:
         """
         Sets a layer's projection so that its entries are spread as the latents are.
 
@@ -67,8 +43,6 @@ class ProjectedCodebooks(nn.Module):
         Args:
             layer: Number of the layer.
             latents: What the layer quantizes, `(samples, latent_dim)`.
-            mean_share: The part of the latents' mean that the entries take on. As long as each layer is left some, the
-                cosine tells lengths apart and not directions alone.
             rank: Components to map.
         """
         table, latents = self.get_buffer(f"table_{layer}").double(), latents.double()
@@ -77,7 +51,7 @@ class ProjectedCodebooks(nn.Module):
         table_mean, table_spread, table_components = principal_components(table, rank)
         weight = (components.T * spread) @ (table_components / table_spread[:, None])
         self.projections[layer].weight.copy_(weight)
-        self.projections[layer].bias.copy_(mean_share * mean - weight @ table_mean)
+        self.projections[layer].bias.copy_(mean - weight @ table_mean)
 
 
 def principal_components(samples: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

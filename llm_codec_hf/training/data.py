@@ -1,83 +1,240 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Random clips from a folder of audio."""
+"""What a codec learns from: clips of audio, drawn at random, the same ones in every run of the same seed."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile as sf
 import torch
-from torch.utils.data import Dataset
 from transformers.utils import logging
+from transformers.utils.logging import tqdm
+
+from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, list_folder
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+    from .streams import StreamedClips
 
 logger = logging.get_logger(__name__)
 
+MAX_DRAWS = 1000
 
-class RandomClips(Dataset):
+
+class Clips:
     """
-    Clips of one length from the audio below a folder; item i is the same clip in every run of the same seed.
+    Recordings, of which `draw` cuts clips: clip i is the same in every run of the same seed, whatever process asks for
+    it and whatever was asked for before.
 
-    A subfolder of the folder is a *source*, drawn with a chance that grows with the root of its duration, so that a
-    long one does not drown the others. Short files are padded with zeros; the mean of a clip is removed.
+    A source, which is a subfolder, is drawn with a chance that grows with the root of its duration, so that a long one
+    does not drown the others; in it a recording, with one that grows with its duration.
 
     Args:
-        folder (`str` or `Path`): FLAC, WAV or OGG at `sampling_rate`, mono. Files that cannot be read are listed in the
-            log and left out.
-        length (`int`): Samples a clip.
-        sampling_rate (`int`): In Hz.
-        seed (`int`): Seed of the draw.
+        sources (`dict[str, list[Recording]]`): The recordings of each source.
+        open_file (`Callable`): A recording → the path or the binary file with it.
+        sampling_rate (`int`): Of the clips, in Hz.
+        seed (`int`): Of the draw.
+        skipped (`list[tuple[str, str]]`, *optional*): Names of what could not be read so far, and reasons. What shows
+            only when it is decoded is added as it is met, in the process that meets it.
 
     Raises:
-        ValueError: where the folder holds no usable audio.
+        ValueError: where there is no recording.
     """
 
-    def __init__(self, folder: str | Path, length: int, sampling_rate: int, seed: int = 0):
-        self.length, self.seed = length, seed
-        self.sources: list[tuple[list[Path], np.ndarray]] = []
-        durations = []
-        for source in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
-            files, frames = [], []
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() not in (".flac", ".wav", ".ogg"):
-                    continue
-                try:
-                    info = sf.info(path)
-                except sf.LibsndfileError as error:
-                    logger.warning("Left out %s: %s", path, error)
-                    continue
-                if (info.samplerate, info.channels) != (sampling_rate, 1) or not info.frames:
-                    logger.warning(
-                        "Left out %s: %d Hz, %d channels, %d samples",
-                        path,
-                        info.samplerate,
-                        info.channels,
-                        info.frames,
-                    )
-                    continue
-                files.append(path)
-                frames.append(info.frames)
-            if files:
-                self.sources.append((files, np.array(frames) / sum(frames)))
-                durations.append(sum(frames))
+    def __init__(
+        self,
+        sources: dict[str, list[Recording]],
+        open_file: Callable[[Recording], File],
+        sampling_rate: int,
+        seed: int = 0,
+        skipped: Skipped | None = None,
+    ):
+        self.sources = {name: recordings for name, recordings in sources.items() if recordings}
+        self.open_file, self.sampling_rate, self.seed = open_file, sampling_rate, seed
+        self.skipped = [] if skipped is None else skipped
         if not self.sources:
-            raise ValueError(
-                f"Found no mono audio of {sampling_rate} Hz (.flac, .wav, .ogg) in the subfolders of {folder}; a "
-                "subfolder is a source."
+            raise ValueError(f"Found no audio that can be read; {len(self.skipped)} cannot: {self.skipped[:3]}")
+        if self.skipped:
+            logger.warning("Left out %d that cannot be read, such as %s.", len(self.skipped), self.skipped[:3])
+        durations = [np.array([r.frames / r.rate for r in recordings]) for recordings in self.sources.values()]
+        self.minutes = {name: float(d.sum()) / 60 for name, d in zip(self.sources, durations)}
+        self._source_steps = _steps(np.sqrt([d.sum() for d in durations]))
+        self._recording_steps = [_steps(d) for d in durations]
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, sampling_rate: int, seed: int = 0) -> "Clips":
+        """
+        Recordings of a folder: FLAC, MP3, OGG, Opus and WAV of any rate. `recordings.list_folder` says where their
+        texts are.
+
+        Raises:
+            ValueError: where no audio in it can be read.
+        """
+        sources, skipped = list_folder(Path(folder))
+        return cls(sources, partial(_path_of, Path(folder)), sampling_rate, seed, skipped)
+
+    @classmethod
+    def from_shards(cls, folder: str | Path, sampling_rate: int, seed: int = 0) -> "Clips":
+        """
+        Recordings that `shards.pack` packed, in the order of the folder that it packed.
+
+        Raises:
+            ValueError: where the index is damaged and where shards are missing.
+        """
+        from .shards import read_index
+
+        return cls(read_index(folder), partial(_shard_of, Path(folder)), sampling_rate, seed)
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: "str | Dataset | IterableDataset", sampling_rate: int, seed: int = 0, **options
+    ) -> "Clips | StreamedClips":
+        """
+        Recordings of a dataset, as one source. The header of each row is read first.
+
+        Args:
+            dataset: A dataset of `datasets`, or the name of one.
+            sampling_rate: Of the clips, in Hz.
+            seed: Of the draw.
+            options: Of `streams.open_dataset`: `split`, `config`, `audio_column`, `text_column`, `streaming`.
+
+        Returns:
+            `Clips`, or `StreamedClips` of an iterable dataset, of which nothing can be drawn at random.
+
+        Raises:
+            ImportError: where `datasets` is missing.
+            ValueError: for a column that the dataset has not, and where no audio can be read.
+        """
+        from .streams import StreamedClips, is_stream, open_dataset, stored_file
+
+        dataset = open_dataset(dataset, **options)
+        if is_stream(dataset):
+            return StreamedClips(dataset, sampling_rate, seed)
+        recordings, skipped = [], []
+        for row in tqdm(range(len(dataset)), desc="Listing audio", unit="row"):
+            values = dataset[row]
+            recording = inspect(
+                partial(stored_file, values["audio"]), f"{row:06d}", skipped, values.get("text"), place=row
             )
-        weights = np.sqrt(durations)
-        self.source_weights = weights / weights.sum()
+            if recording is not None:
+                recordings.append(recording)
+        return cls({"dataset": recordings}, partial(_row_of, dataset), sampling_rate, seed, skipped)
 
-    def __len__(self) -> int:
-        return 2**62  # as many draws as asked for
+    @property
+    def description(self) -> str:
+        """The sources and their minutes, for people."""
+        return ", ".join(f"{name} ({minutes:.1f} min)" for name, minutes in self.minutes.items())
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """A clip, `(1, length)`, float32."""
+    def draw(self, index: int, samples: int) -> TrainingClip:
+        """
+        Clip number `index`, of a length.
+
+        What is silent or cannot be decoded is drawn again. A recording that failed before is tried like any other:
+        processes that have met different ones draw the same clips.
+
+        Raises:
+            ValueError: where a thousand draws gave nothing.
+        """
         generator = np.random.default_rng((self.seed, index))
-        while True:
-            files, weights = self.sources[generator.choice(len(self.sources), p=self.source_weights)]
-            path = files[generator.choice(len(files), p=weights)]
-            with sf.SoundFile(path) as file:
-                file.seek(int(generator.integers(max(1, file.frames - self.length + 1))))
-                clip = file.read(self.length, dtype="float32")
-            clip -= clip.mean()
-            if np.abs(clip).max() > 1e-2:  # a stretch of silence teaches nothing
-                return torch.from_numpy(np.pad(clip, (0, self.length - len(clip))))[None]
+        names = list(self.sources)
+        for _ in range(MAX_DRAWS):
+            source = int(self._source_steps.searchsorted(generator.random(), side="right"))
+            number = int(self._recording_steps[source].searchsorted(generator.random(), side="right"))
+            recording = self.sources[names[source]][number]
+            clip = cut(recording, self.open_file, samples, self.sampling_rate, generator, self.skipped)
+            if clip is not None:
+                return clip
+        raise ValueError(
+            f"Drew {MAX_DRAWS} stretches of {samples} samples; all were silent (no peak above {SILENCE}) or could not "
+            f"be decoded: {self.skipped[:3]}"
+        )
+
+
+def open_clips(source: str | Path, sampling_rate: int, seed: int = 0, **options) -> "Clips | StreamedClips":
+    """
+    What a name stands for: a folder of shards, a folder of audio, or else a dataset.
+
+    Args:
+        source (`str` or `Path`): The name.
+        sampling_rate (`int`): Of the clips, in Hz.
+        seed (`int`): Of the draw.
+        options: Of `Clips.from_dataset`, for a dataset alone.
+
+    Raises:
+        ValueError: where no audio can be read.
+    """
+    from .shards import INDEX
+
+    if not Path(source).is_dir():
+        return Clips.from_dataset(str(source), sampling_rate, seed, **options)
+    if options:
+        raise ValueError(f"{source} is a folder; {', '.join(options)} is for datasets.")
+    opened = Clips.from_shards if (Path(source) / INDEX).is_file() else Clips.from_folder
+    return opened(source, sampling_rate, seed)
+
+
+def batch_windows(seed: int, step: int, min_windows: int, max_windows: int) -> int:
+    """The number of windows of every clip of a step, from `min_windows` to `max_windows`."""
+    return int(np.random.default_rng((seed, step, 3)).integers(min_windows, max_windows + 1))
+
+
+def augment(
+    audio: torch.Tensor,
+    generator: np.random.Generator,
+    gain_db: tuple[float, float] = (-12.0, 6.0),
+    noise_chance: float = 0.0,
+    noise_db: tuple[float, float] = (15.0, 40.0),
+    flip_chance: float = 0.5,
+) -> torch.Tensor:
+    """
+    A clip as it may also have been recorded: louder or softer, of the other polarity, with noise.
+
+    Args:
+        audio (`torch.Tensor`): `(1, samples)`.
+        generator (`np.random.Generator`): Of this clip.
+        gain_db (`tuple[float, float]`): Range of the gain. The peak stays below 1, so the gain of a loud clip is less.
+        noise_chance (`float`): Chance of noise, white or pink, as likely.
+        noise_db (`tuple[float, float]`): Range of the ratio of signal to noise.
+        flip_chance (`float`): Chance of the other polarity.
+
+    Returns:
+        `(1, samples)`, float32.
+    """
+    gain, ratio = generator.uniform(*gain_db), generator.uniform(*noise_db)
+    noisy, pink, flipped = generator.random(3)
+    clip = audio.numpy()
+    if noisy < noise_chance:
+        noise = generator.standard_normal(clip.shape)
+        if pink < 0.5:
+            spectrum = np.fft.rfft(noise)
+            spectrum[..., 1:] /= np.sqrt(np.arange(1, spectrum.shape[-1]))
+            noise = np.fft.irfft(spectrum, n=clip.shape[-1])
+        clip = clip + noise * np.sqrt(np.mean(clip**2) / np.mean(noise**2)) * 10 ** (-ratio / 20)
+    clip = clip * min(10 ** (gain / 20), 0.99 / max(np.abs(clip).max(), 1e-6))
+    return torch.from_numpy((-clip if flipped < flip_chance else clip).astype(np.float32))
+
+
+def _steps(weights: np.ndarray) -> np.ndarray:
+    """By `searchsorted`, a number from 0 to 1 gives an item, each as likely as its weight has it."""
+    steps = np.cumsum(weights) / np.sum(weights)
+    steps[-1] = 1.0
+    return steps
+
+
+# Where the file of a recording is: functions of the module, for they are sent to the processes that read clips.
+
+
+def _path_of(folder: Path, recording: Recording) -> File:
+    return folder / recording.name
+
+
+def _shard_of(folder: Path, recording: Recording) -> File:
+    return folder / recording.place
+
+
+def _row_of(dataset: "Dataset", recording: Recording) -> File:
+    from .streams import stored_file
+
+    return stored_file(dataset[recording.place]["audio"])

@@ -1,248 +1,436 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""The plain recipe: reconstruction and quantization losses, no adversary."""
+"""The training loop, on accelerate."""
 
 import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torch.nn.utils import parametrizations, parametrize
-from torch.utils.data import DataLoader
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import set_seed
+from torch.utils.data import DataLoader, Dataset
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
-from ..layers_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecSnake, LLMCodecUpsample
-from ..modeling_llm_codec import LLMCodecModel
-from .codebooks import ProjectedCodebooks, principal_components
-from .data import RandomClips
-from .losses import multi_resolution_stft_loss
+from .checkpoints import (
+    load_checkpoint,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from .configuration import TrainingConfig
+from .data import Clips, augment, batch_windows
+from .discriminator import (
+    MultiFrequencyDiscriminator,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_adversarial_loss,
+)
+from .evaluation import evaluate_learner
+from .learner import Learner
+from .losses import FULL_BAND, mel_loss, multi_resolution_stft_loss, sub_band_stft_loss
+from .usage import CodeUsage
 
 logger = logging.get_logger(__name__)
 
+# Draws that are far from those of the training; a streamed dataset has lanes of its own for them.
+FITTED = 2**40
+FITTED_CLIPS = 256
+EVALUATED = 2**41
+EVALUATED_WINDOWS = 16  # in a clip, 3.84 s
 
-@dataclass
-class TrainingConfig:
+
+class TrainingBatches(Dataset):
     """
-    Args:
-        data_dir: Folder of audio, a subfolder a source (see [`RandomClips`]).
-        output_dir: Folder of the checkpoint and the log; a checkpoint found there is resumed.
-        windows: Length of a clip in units of `config.pad_to_multiple_of`.
-        batch_size: Clips a step.
-        max_steps: Steps after which the run ends.
-        max_minutes: Minutes after which the run ends, whichever comes first; the learning rate falls with the nearer.
-        learning_rate: Its peak, after `warmup_steps`; then half a cosine, to nearly zero.
-        stft_weight, waveform_weight, commitment_weight, codebook_weight: Weights of the losses.
-        quantize_after: Steps of plain autoencoding; then the codebooks are fitted to its latents, and quantization
-            starts.
-        save_steps: Steps between checkpoints.
-        seed: Seed of the weights, of the data order and of the noise.
-        compile: Whether to compile the activations: on 2 CPU cores a step takes 0.7 of the time.
-        dataloader_num_workers: Processes that read clips.
+    The batches of one process: batch i, which is the same in every run, whenever and by whatever worker it is read.
+
+    Clips are numbered through all processes and batches of a step, so two processes read together what one with twice
+    the batch reads.
     """
 
-    data_dir: str
-    output_dir: str
-    windows: int = 5
-    batch_size: int = 8
-    max_steps: int = 100_000
-    max_minutes: float = math.inf
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    stft_weight: float = 1.0
-    waveform_weight: float = 2.0
-    commitment_weight: float = 0.25
-    codebook_weight: float = 1.0
-    quantize_after: int = 400
-    save_steps: int = 250
-    seed: int = 0
-    compile: bool = False
-    dataloader_num_workers: int = 0
+    def __init__(self, clips: Clips, config: TrainingConfig, pad_to_multiple_of: int, process: int, processes: int):
+        self.clips, self.config, self.multiple = clips, config, pad_to_multiple_of
+        self.process, self.processes = process, processes
 
-
-def add_weight_norm(model: nn.Module) -> None:
-    """Weight normalization (arXiv 1602.07868) on every convolution, as the original trains."""
-    for module in list(model.modules()):
-        if isinstance(module, (LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample)):
-            parametrizations.weight_norm(module, dim=getattr(module, "weight_norm_dim", 0))
-
-
-def fold_weight_norm(model: nn.Module) -> None:
-    """Undoes `add_weight_norm`; the weights stay what they are."""
-    for module in list(model.modules()):
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
-
-
-class Trainer:
-    """
-    Trains a codec and its codebooks' projections.
-
-    Args:
-        model (`LLMCodecModel`): With fresh weights. `fold()` turns it into the trained model.
-        codebooks (`ProjectedCodebooks`): A table a quantizer layer.
-        config (`TrainingConfig`): The run.
-    """
-
-    def __init__(self, model: LLMCodecModel, codebooks: ProjectedCodebooks, config: TrainingConfig):
-        self.model, self.codebooks, self.config = model, codebooks, config
-        self.device = model.device
-        add_weight_norm(model)
-        if config.compile:
-            # one compiled kernel for each of the shapes, of which there are more than the default limit
-            torch._dynamo.config.recompile_limit = 64
-            for module in model.modules():
-                if isinstance(module, LLMCodecSnake):
-                    module.compile(dynamic=False)
-        self.modules = nn.ModuleDict({"model": model, "codebooks": codebooks})
-        self.optimizer = torch.optim.AdamW(
-            self.modules.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=1e-4
-        )
-        self.step, self.minutes = 0, 0.0
-        self.checkpoint = Path(config.output_dir) / "checkpoint.pt"
-
-    def losses(self, audio: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.LongTensor | None]:
-        """The weighted losses of `(batch, 1, samples)`, and the codes."""
+    def __getitem__(self, number: int) -> dict:
         config = self.config
-        generator = torch.Generator(self.device).manual_seed(config.seed * 2**32 + self.step)
-        if self.step < config.quantize_after:
-            latents, codes = self.model.encoder(audio), None
-            noises = self.model.decoder.draw_noise(0, latents.shape[-1], self.device, len(audio), generator)
-            estimate = self.model.decoder(latents, noises=noises)
-        else:
-            output = self.model(audio, generator=generator, codebooks=self.codebooks())
-            estimate, codes = output.audio_values, output.audio_codes
-        losses = {
-            "stft": config.stft_weight * multi_resolution_stft_loss(estimate, audio),
-            "waveform": config.waveform_weight * F.l1_loss(estimate, audio),
+        step = number // config.gradient_accumulation_steps
+        windows = batch_windows(config.seed, step, config.min_windows, config.max_windows)
+        first = (number * self.processes + self.process) * config.batch_size
+        indices = range(first, first + config.batch_size)
+        clips = [self.clips.draw(index, windows * self.multiple) for index in indices]
+        gain, chance = (config.min_gain_db, config.max_gain_db), config.noise_chance
+        audio = [
+            augment(clip.audio, np.random.default_rng((config.seed, index, 1)), gain_db=gain, noise_chance=chance)
+            for index, clip in zip(indices, clips)
+        ]
+        return {
+            "audio": torch.stack(audio),
+            "texts": [clip.text for clip in clips],
+            "covers": [clip.covers for clip in clips],
+            "indices": list(indices),
         }
-        if codes is not None:
-            losses["commitment"] = config.commitment_weight * output.commitment_loss.mean()
-            losses["codebook"] = config.codebook_weight * output.codebook_loss.mean()
-        return losses, codes
 
-    @torch.no_grad()
-    def fit_codebooks(self, clips: list[torch.Tensor]) -> None:
-        """Fits every layer's projection to what it will quantize in these batches of audio."""
-        model, layers = self.model, self.model.quantizer.layers
-        latents = torch.cat([model.encoder(audio.to(self.device)) for audio in clips])
-        self.centre_latents(latents)
-        latents = torch.cat([model.encoder(audio.to(self.device)) for audio in clips])
-        for k, layer in enumerate(layers):
-            pooled = F.avg_pool1d(latents, layer.stride)
-            self.codebooks.fit(k, pooled.transpose(1, 2).flatten(0, 1), mean_share=1 / (len(layers) - k))
-            codebook = self.codebooks.project(k)
-            entries = layer.lookup(layer.nearest(pooled, codebook)[0], codebook)
-            latents = latents - entries.repeat_interleave(layer.stride, dim=-1)
-            explained = 1 - latents.var(dim=(0, 2)).sum() / pooled.var(dim=(0, 2)).sum()
-            logger.info("Layer %d fitted; its entries explain %.3f of the variance.", k, explained)
 
-    def centre_latents(self, latents: torch.Tensor) -> None:
-        """
-        Moves the latents' mean away from the origin, as far as they spread for each layer, and the decoder with it.
+class CodecTrainer:
+    """
+    Trains a codec. Everything random is a function of the seed, the step and the number of the clip: a run that was
+    killed ends with the weights that it would have had.
 
-        Layers choose entries by cosine, so around the origin they would see directions and no lengths.
-        """
-        flat = latents.transpose(1, 2).flatten(0, 1)
-        mean, spread, directions = principal_components(flat, min(flat.shape))
-        offset = directions[-1] * spread.norm() * len(self.model.quantizer.layers) - mean
-        self.model.encoder.conv_out.bias += offset
-        first = self.model.decoder.conv_in
-        for conv in first if isinstance(first, nn.Sequential) else [first]:
-            # what the offset adds to the output of a convolution, taken from its bias at the last
-            offset = F.conv1d(
-                offset[None, :, None].expand(-1, -1, conv.kernel_size[0]), conv.weight, groups=conv.groups
-            )
-            offset = offset[0, :, 0]
-        conv.bias -= offset
+    Args:
+        learner (`Learner`): What learns. `learner.fold()` is the codec when `train` has returned.
+        config (`TrainingConfig`): The run.
+        clips (`Clips`): To learn from.
+        eval_clips (`Clips`, *optional*): To evaluate on; by default other draws of `clips`.
+        accelerator (`Accelerator`, *optional*): By default one as the configuration has it.
+    """
 
-    def learning_rate(self) -> float:
-        config = self.config
-        progress = min(1.0, max(self.step / config.max_steps, self.minutes / config.max_minutes))
-        return (
-            config.learning_rate
-            * min(1.0, (self.step + 1) / config.warmup_steps)
-            * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+    def __init__(
+        self,
+        learner: Learner,
+        config: TrainingConfig,
+        clips: Clips,
+        eval_clips: Clips | None = None,
+        accelerator: Accelerator | None = None,
+    ):
+        self.config, self.clips, self.eval_clips = config, clips, eval_clips
+        self.output_dir = Path(config.output_dir)
+        self.accelerator = accelerator or make_accelerator(config)
+        self.device = self.accelerator.device
+        # another share of the parameters learns before quantization starts than after
+        self.learner, self.codec = learner.to(self.device), learner.model.config
+        self.optimizer = torch.optim.AdamW(
+            learner.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=1e-4, fused=True
         )
+        self.ddp, self.optimizer = self.accelerator.prepare(learner, self.optimizer)
+        self.discriminator = None
+        if config.adversarial_weight:
+            self.discriminator = MultiFrequencyDiscriminator(
+                config.discriminator_hop_lengths, config.discriminator_channels, sampling_rate=self.codec.sampling_rate
+            )
+            self.discriminator_optimizer = torch.optim.AdamW(
+                self.discriminator.parameters(), lr=config.discriminator_learning_rate, betas=(0.8, 0.99), fused=True
+            )
+            self.discriminator_ddp, self.discriminator_optimizer = self.accelerator.prepare(
+                self.discriminator, self.discriminator_optimizer
+            )
+        if config.compile:
+            learner.compile()
+        self.ema = [parameter.detach().clone() for parameter in learner.parameters()]
+        self.usage = CodeUsage(self.codec.codebook_sizes, self.device)
+        self.step, self.minutes = 0, 0.0
 
-    def train(self) -> None:
-        """Runs to the end of the configuration, from the checkpoint where there is one."""
-        config = self.config
-        Path(config.output_dir).mkdir(parents=True, exist_ok=True)
+    # ---- The loop
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.output_dir / "checkpoint.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.config.max_steps or self.minutes >= self.config.max_minutes
+
+    def train(self) -> bool:
+        """
+        Runs to the end of the configuration, from the checkpoint where there is one.
+
+        Returns:
+            Whether the run has come to its end, or was stopped by `stop_minutes`.
+
+        Raises:
+            FloatingPointError: where a loss is no longer finite.
+        """
+        config, accelerator = self.config, self.accelerator
+        self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self.load()
-        else:
-            torch.manual_seed(config.seed)
-        clips = RandomClips(
-            config.data_dir,
-            config.windows * self.model.config.pad_to_multiple_of,
-            self.model.config.sampling_rate,
-            config.seed,
+        if config.tracker:
+            accelerator.init_trackers("llm_codec", config={k: str(v) for k, v in vars(config).items()})
+        batches = TrainingBatches(
+            self.clips, config, self.codec.pad_to_multiple_of, accelerator.process_index, accelerator.num_processes
         )
-        first, last = self.step * config.batch_size, config.max_steps * config.batch_size
-        loader = DataLoader(
-            clips, config.batch_size, sampler=range(first, last), num_workers=config.dataloader_num_workers
+        per_step = config.gradient_accumulation_steps
+        loader = iter(
+            DataLoader(
+                batches,
+                batch_size=None,
+                sampler=range(self.step * per_step, config.max_steps * per_step),
+                num_workers=config.dataloader_num_workers,
+            )
         )
-        self.modules.train()
-        used = [torch.zeros(size, dtype=torch.bool) for size in self.model.config.codebook_sizes]
-        progress = tqdm(total=config.max_steps, initial=self.step, desc="Training")
-        for audio in loader:
+        self.learner.train()
+        started, record = time.monotonic(), {}
+        progress = tqdm(total=config.max_steps, initial=self.step, disable=not accelerator.is_main_process)
+        while not self.finished and time.monotonic() - started < config.stop_minutes * 60:
             start = time.monotonic()
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate()
             if self.step == config.quantize_after:
-                self.fit_codebooks([clips[i][None] for i in range(last, last + 256)])
-            losses, codes = self.losses(audio.to(self.device))
-            loss = sum(losses.values())
-            if not loss.isfinite():
-                raise FloatingPointError(f"The loss of step {self.step} is {loss.item()}; lower the learning rate.")
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
-            self.optimizer.step()
+                self.fit_codebooks()
+            losses = self.train_step([next(loader) for _ in range(per_step)])
+            # all processes go by one clock
+            self.minutes += accelerator.reduce(torch.tensor(time.monotonic() - start), "mean").item() / 60
             self.step += 1
-            self.minutes += (time.monotonic() - start) / 60
-            if codes is not None:
-                for seen, layer_codes in zip(used, self.model.split_layers(codes)):
-                    seen[layer_codes.flatten().cpu()] = True
             progress.update()
-            ends = self.step >= config.max_steps or self.minutes >= config.max_minutes
-            if self.step % config.save_steps == 0 or ends:
-                record = {name: round(value.item(), 5) for name, value in losses.items()}
-                record |= {"step": self.step, "minutes": round(self.minutes, 2), "grad_norm": round(norm.item(), 3)}
-                record["entries_used"] = [int(seen.sum()) for seen in used]  # since the last record
-                used = [torch.zeros_like(seen) for seen in used]
-                with open(Path(config.output_dir) / "log.jsonl", "a") as log:
-                    log.write(json.dumps(record) + "\n")
-                logger.info("%s", record)
+            if self.step % config.log_steps == 0 or self.finished:
+                record = {"step": self.step, "minutes": round(self.minutes, 2), **losses}
+                if self.step > config.quantize_after:
+                    record |= self.usage.report()
+                self.log(record)
+                progress.set_postfix(mel=losses.get("mel"), refresh=False)
+            if self.step % config.save_steps == 0 or self.finished:
                 self.save()
-            if ends:
-                break
+            if self.step % config.eval_steps == 0 or self.finished:
+                self.evaluate()
         progress.close()
+        self.save()
+        accelerator.end_training()
+        if self.finished:
+            self.use_average()
+        return self.finished
 
-    def save(self) -> None:
-        state = {"modules": self.modules.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"step": self.step, "minutes": self.minutes, "config": asdict(self.config)}
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+    def train_step(self, batches: list[dict]) -> dict[str, float]:
+        """One step of the optimizers, of all its batches. Returns the weighted losses, their means over processes."""
+        config, accelerator = self.config, self.accelerator
+        for optimizer, peak in self.optimizers():
+            for group in optimizer.param_groups:
+                group["lr"] = peak * self.schedule()
+        quantize = self.step >= config.quantize_after
+        layers = len(self.codec.codebook_sizes)
+        dead = [self.usage.dead(k, config.dead_after) for k in range(layers)] if config.dead_code_weight else None
+        means, counts = {}, None
+        for batch in batches:
+            audio, adversary = batch["audio"].to(self.device), self.adversary_plays
+            models = [self.ddp, self.discriminator_ddp] if adversary else [self.ddp]
+            with accelerator.accumulate(*models), accelerator.autocast():
+                estimate, losses, codes = self.ddp(
+                    audio,
+                    self.noises(batch["indices"], audio.shape[-1]),
+                    quantize=quantize,
+                    layers_kept=self.layers_kept(batch["indices"]) if quantize else None,
+                    dead=dead,
+                    texts=batch["texts"],
+                    covers=batch["covers"],
+                )
+                estimate = estimate.float()
+                if adversary:
+                    losses["discriminator"] = self.train_discriminator(estimate.detach(), audio)
+                losses |= self.reconstruction_losses(estimate, audio)
+                discriminator_value = losses.pop("discriminator", None)
+                losses = {name: getattr(config, f"{name}_weight") * value for name, value in losses.items()}
+                loss = sum(losses.values())
+                if not loss.isfinite():
+                    raise FloatingPointError(
+                        f"The loss of step {self.step} is {loss.item()}; lower the learning rate. The last checkpoint "
+                        f"is of {self.checkpoint}."
+                    )
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(self.learner.parameters(), config.max_grad_norm)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            if discriminator_value is not None:
+                losses["discriminator"] = discriminator_value
+            for name, value in losses.items():
+                means[name] = means.get(name, 0.0) + value.detach() / len(batches)
+            if codes:
+                new = self.usage.count(codes)
+                counts = new if counts is None else [a + b for a, b in zip(counts, new)]
+        if counts is not None:
+            counts = accelerator.reduce(torch.cat(counts), "sum").split(list(self.codec.codebook_sizes))
+            self.usage.update(counts)
+        self.update_average()
+        values = accelerator.reduce(torch.stack(list(means.values())), "mean").tolist()
+        return {name: round(value, 5) for name, value in zip(means, values)} | {"grad_norm": round(norm.item(), 3)}
 
-    def load(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        self.modules.load_state_dict(state["modules"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.minutes = state["step"], state["minutes"]
-        logger.info("Resumed %s at step %d.", self.checkpoint, self.step)
+    # ---- Losses
+
+    def reconstruction_losses(self, estimate: torch.Tensor, audio: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The losses of audio that have a weight, `(batch, 1, samples)`."""
+        config, rate = self.config, self.codec.sampling_rate
+        losses = {
+            "stft": lambda: multi_resolution_stft_loss(estimate, audio, **FULL_BAND),
+            "sub_band_stft": lambda: sub_band_stft_loss(estimate, audio),
+            "mel": lambda: mel_loss(estimate, audio, rate),
+            "waveform": lambda: F.l1_loss(estimate, audio),
+        }
+        losses = {name: loss() for name, loss in losses.items() if getattr(config, f"{name}_weight")}
+        if self.adversary_plays:
+            # its weights rest here; they learned just before
+            self.discriminator.requires_grad_(False)
+            fake, real = self.discriminator(estimate), self.discriminator(audio)
+            self.discriminator.requires_grad_(True)
+            losses["adversarial"] = generator_adversarial_loss(fake.logits, config.adversary)
+            losses["feature_matching"] = feature_matching_loss(real.features, fake.features)
+        return losses
+
+    @property
+    def adversary_plays(self) -> bool:
+        return self.discriminator is not None and self.step >= self.config.adversarial_after
+
+    def train_discriminator(self, estimate: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        real, fake = self.discriminator_ddp(audio), self.discriminator_ddp(estimate)
+        loss = discriminator_loss(real.logits, fake.logits, self.config.adversary)
+        self.accelerator.backward(loss)
+        if self.accelerator.sync_gradients:
+            self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.config.max_grad_norm)
+        self.discriminator_optimizer.step()
+        self.discriminator_optimizer.zero_grad()
+        return loss.detach()
+
+    # ---- What is drawn: a function of seed and number of the clip
+
+    def noises(self, indices: list[int], samples: int) -> list[torch.Tensor | None]:
+        """The decoder's noise of each clip, `(batch, steps, 1)` a block."""
+        frames, items = samples // self.codec.hop_length, []
+        for index in indices:
+            generator = torch.Generator(self.device).manual_seed((self.config.seed << 44) + index)
+            items.append(self.learner.model.decoder.draw_noise(0, frames, self.device, 1, generator))
+        return [None if noise[0] is None else torch.cat(noise) for noise in zip(*items)]
+
+    def layers_kept(self, indices: list[int]) -> torch.LongTensor | None:
+        """From how many layers each clip is decoded, `(batch,)`: mostly all, so that fewer are intelligible too."""
+        layers = len(self.codec.codebook_sizes)
+        if not self.config.layer_dropout or layers < 2:
+            return None
+        draws = [np.random.default_rng((self.config.seed, index, 2)) for index in indices]
+        kept = [draw.integers(1, layers) if draw.random() < self.config.layer_dropout else layers for draw in draws]
+        return torch.tensor(kept, device=self.device)
+
+    def schedule(self) -> float:
+        """The learning rate as a share of its peak."""
+        config = self.config
+        progress = min(1.0, max(self.step / config.max_steps, self.minutes / config.max_minutes))
+        return min(1.0, (self.step + 1) / config.warmup_steps) * (0.505 + 0.495 * math.cos(math.pi * progress))
+
+    def optimizers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        optimizers = [(self.optimizer, self.config.learning_rate)]
+        if self.discriminator is not None:
+            optimizers.append((self.discriminator_optimizer, self.config.discriminator_learning_rate))
+        return optimizers
+
+    # ---- Codebooks and averages
+
+    def fit_codebooks(self) -> None:
+        """Fits the codebooks to the latents of clips drawn for that; every process does the same."""
+        samples = self.config.max_windows * self.codec.pad_to_multiple_of
+        clips = [self.clips.draw(FITTED + i, samples).audio[None].to(self.device) for i in range(FITTED_CLIPS)]
+        with torch.compiler.set_stance("force_eager"):
+            self.learner.fit_codebooks(clips, self.config.fitted_components)
+        for average, parameter in zip(self.ema, self.learner.parameters()):
+            average.copy_(parameter.detach())
 
     @torch.no_grad()
-    def fold(self) -> LLMCodecModel:
-        """The trained model in inference form: weight norm folded, codebooks projected in float64 and rounded once."""
-        fold_weight_norm(self.model)
-        projected = self.codebooks.double()()
-        for layer, codebook in zip(self.model.quantizer.layers, projected):
-            layer.set_codebook(codebook.float())
-        return self.model.eval()
+    def update_average(self) -> None:
+        """Moves the averaged weights; at first faster, so that the random beginning is soon forgotten."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.ema, [parameter.detach() for parameter in self.learner.parameters()], 1 - decay)
+
+    @torch.no_grad()
+    def use_average(self) -> list[torch.Tensor]:
+        """Puts the averaged weights into the learner, and returns those that were there."""
+        own = [parameter.detach().clone() for parameter in self.learner.parameters()]
+        for parameter, average in zip(self.learner.parameters(), self.ema):
+            parameter.copy_(average)
+        return own
+
+    # ---- Evaluation, logs, checkpoints
+
+    @cached_property
+    def evaluated(self) -> list[torch.Tensor]:
+        """The clips of every evaluation, each `(1, 1, samples)`."""
+        samples = EVALUATED_WINDOWS * self.codec.pad_to_multiple_of
+        clips = self.eval_clips or self.clips
+        return [clips.draw(EVALUATED + i, samples).audio[None].to(self.device) for i in range(self.config.eval_clips)]
+
+    def evaluate(self) -> None:
+        """Evaluates the averaged weights on the main process."""
+        if not self.accelerator.is_main_process:
+            return
+        own = self.use_average()
+        self.learner.eval()
+        folder = self.output_dir / "samples"
+        metrics = evaluate_learner(self.learner, self.evaluated, self.config, folder, self.step, self.accelerator)
+        self.learner.train()
+        with torch.no_grad():
+            for parameter, value in zip(self.learner.parameters(), own):
+                parameter.copy_(value)
+        self.log({"step": self.step, "minutes": round(self.minutes, 2), "evaluation": metrics})
+
+    def log(self, record: dict) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with open(self.output_dir / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        logger.info("%s", record)
+        if self.config.tracker:
+            values = {}
+            for name, value in (record | record.get("evaluation", {})).items():
+                if isinstance(value, list):
+                    values |= {f"{name}/layer_{layer}": entry for layer, entry in enumerate(value)}
+                elif isinstance(value, (int, float)) and name != "step":
+                    values[name] = value
+            self.accelerator.log(values, step=self.step)
+
+    def save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        names = [name for name, _ in self.learner.named_parameters()]
+        tensors = with_prefix("learner", dict(self.learner.named_parameters()))
+        tensors |= with_prefix("average", dict(zip(names, self.ema)))
+        tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
+        tensors |= with_prefix("usage", self.usage.tensors())
+        if self.discriminator is not None:
+            tensors |= with_prefix("discriminator", dict(self.discriminator.named_parameters()))
+            tensors |= with_prefix("discriminator_optimizer", optimizer_tensors(self.discriminator_optimizer))
+        state = {"step": self.step, "minutes": self.minutes, "latent_variance": self.learner.latent_variance}
+        save_checkpoint(self.checkpoint, tensors, state)
+
+    @torch.no_grad()
+    def load(self) -> None:
+        """
+        Goes on from the run's checkpoint.
+
+        Raises:
+            ValueError: where it is of another model.
+        """
+        tensors, state = load_checkpoint(self.checkpoint)
+        modules = {"learner": self.learner}
+        if self.discriminator is not None and without_prefix("discriminator", tensors):
+            modules["discriminator"] = self.discriminator
+        for prefix, module in modules.items():
+            saved, own = without_prefix(prefix, tensors), dict(module.named_parameters())
+            if {n: t.shape for n, t in saved.items()} != {n: t.shape for n, t in own.items()}:
+                raise ValueError(
+                    f"{self.checkpoint} is of another model: set `codec`, `language_model` and the guidance as in that "
+                    "run, or name another `output_dir`."
+                )
+            for name, parameter in own.items():
+                parameter.copy_(saved[name])
+        averages = without_prefix("average", tensors)
+        for (name, _), average in zip(self.learner.named_parameters(), self.ema):
+            average.copy_(averages[name])
+        load_optimizer_tensors(self.optimizer, without_prefix("optimizer", tensors))
+        if "discriminator" in modules:
+            load_optimizer_tensors(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
+        self.usage.load_tensors(without_prefix("usage", tensors))
+        self.step, self.minutes = state["step"], state["minutes"]
+        self.learner.latent_variance = state["latent_variance"]
+        logger.info("Going on with %s at step %d.", self.checkpoint, self.step)
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """Accelerate, as a configuration asks for it."""
+    set_seed(config.seed)
+    return Accelerator(
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        log_with=config.tracker,
+        project_dir=config.output_dir,
+        # before quantization starts, the projections get no gradients
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
