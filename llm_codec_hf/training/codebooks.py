@@ -58,4 +58,7 @@ def principal_components(samples: torch.Tensor, rank: int) -> tuple[torch.Tensor
     """Mean `(dim,)`, standard deviations `(rank,)` and directions `(rank, dim)` of `(samples, dim)`, largest first."""
     mean = samples.mean(dim=0)
     _, scale, directions = torch.linalg.svd(samples - mean, full_matrices=False)
-    return mean, scale[:rank] / len(samples) ** 0.5, directions[:rank]
+    scale, directions = scale[:rank] / len(samples) ** 0.5, directions[:rank]
+    # a decomposition leaves the signs to rounding; with their largest coordinate positive, all processes have the same
+    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    return mean, scale, directions * largest.sign()

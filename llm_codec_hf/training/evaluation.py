@@ -80,7 +80,7 @@ def write_samples(
     for row, (kind, clips) in enumerate({"original": originals, f"step {step}": decoded}.items()):
         for i, clip in enumerate(clips):
             magnitude = stft_magnitude(torch.from_numpy(clip)[None, None], 512)[0]
-            image = 20 * magnitude.clamp(min=1e-3).log10()
+            image = 20 * magnitude.clamp(min=1e-3).log10().numpy()
             seconds, kilohertz = len(clip) / sampling_rate, sampling_rate / 2000
             axes[row, i].imshow(image, origin="lower", aspect="auto", extent=(0, seconds, 0, kilohertz), vmin=-60)
             axes[row, i].set(title=f"{kind}, clip {i}", xlabel="s", ylabel="kHz")

@@ -104,7 +104,7 @@ class Learner(nn.Module):
             The share of the variance of what a layer quantizes that its entries explain, a layer each.
         """
         model, layers, shares = self.model, self.model.quantizer.layers, []
-        self.centre_latents(torch.cat([model.encoder(audio) for audio in clips], dim=-1))
+        self.centre_latents(torch.cat([model.encoder(audio) for audio in clips], dim=-1), rank)
         latents = torch.cat([model.encoder(audio) for audio in clips], dim=-1)
         self.latent_variance = latents.var(dim=(0, 2)).mean().item()
         for k, layer in enumerate(layers):
@@ -117,15 +117,21 @@ class Learner(nn.Module):
         logger.info("Codebooks fitted; layers explain %s of the variance.", [round(share, 3) for share in shares])
         return shares
 
-    def centre_latents(self, latents: torch.Tensor) -> None:
+    def centre_latents(self, latents: torch.Tensor, rank: int) -> None:
         """
         Moves the latents' mean away from the origin, as far as they spread, and the decoder with it.
 
-        Layers choose entries by cosine: around the origin layer 0 would see directions and no lengths.
+        Layers choose entries by cosine: around the origin layer 0 would see directions and no lengths. The mean goes
+        where the leading components do not reach.
+
+        Args:
+            latents: `(batch, latent_dim, frames)`.
+            rank: Number of the leading components.
         """
         flat = latents.transpose(1, 2).flatten(0, 1)
-        mean, spread, directions = principal_components(flat, min(flat.shape))
-        offset = directions[-1] * spread.norm() - mean
+        mean, _, directions = principal_components(flat, min(rank, flat.shape[1] - 1, len(flat) - 1))
+        away = F.normalize(mean - mean @ directions.T @ directions, dim=0)
+        offset = away * flat.var(dim=0).sum().sqrt() - mean
         self.model.encoder.conv_out.bias += offset
         first = self.model.decoder.conv_in
         convs = list(first) if isinstance(first, nn.Sequential) else [first]

@@ -106,7 +106,7 @@ class CodecTrainer:
         # another share of the parameters learns before quantization starts than after
         self.learner, self.codec = learner.to(self.device), learner.model.config
         self.optimizer = torch.optim.AdamW(
-            learner.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=1e-4, fused=True
+            learner.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-4, fused=True
         )
         self.ddp, self.optimizer = self.accelerator.prepare(learner, self.optimizer)
         self.discriminator = None
@@ -115,7 +115,11 @@ class CodecTrainer:
                 config.discriminator_hop_lengths, config.discriminator_channels, sampling_rate=self.codec.sampling_rate
             )
             self.discriminator_optimizer = torch.optim.AdamW(
-                self.discriminator.parameters(), lr=config.discriminator_learning_rate, betas=(0.8, 0.99), fused=True
+                self.discriminator.parameters(),
+                lr=config.discriminator_learning_rate,
+                betas=(0.8, 0.99),
+                eps=1e-6,
+                fused=True,
             )
             self.discriminator_ddp, self.discriminator_optimizer = self.accelerator.prepare(
                 self.discriminator, self.discriminator_optimizer
