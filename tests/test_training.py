@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
+from accelerate.state import AcceleratorState
 from conftest import tiny_config
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -75,6 +76,14 @@ def config(data_dir, language_model_dir, tmp_path):
         return TrainingConfig.from_dict({**RUN, **where, **fields})
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate():
+    """Accelerate keeps the precision of the first run of a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(config: TrainingConfig):
@@ -266,6 +275,17 @@ def test_guided_run(config, data_dir, tmp_path):
     assert len(projections) == 4  # weights and biases, and nothing of the encoders
     for name in projections:
         assert not torch.equal(trainer.learner.get_parameter(name), fresh.learner.get_parameter(name))
+
+
+def test_bfloat16_keeps_the_codebooks_in_float32(config):
+    trainer, _ = run(config(mixed_precision="bf16", max_steps=4, dead_after=0.01))
+    batch = next_batch(trainer)
+    projected = []
+    for projection in trainer.learner.codebooks.projections:
+        projection.register_forward_hook(lambda module, inputs, output: projected.append(output.dtype))
+    losses = trainer.train_step([batch])
+    assert set(projected) == {torch.float32} and losses["dead_code"] > 0
+    assert {parameter.dtype for parameter in trainer.learner.parameters()} == {torch.float32}
 
 
 def test_what_is_no_longer_finite_stops_the_run(config):

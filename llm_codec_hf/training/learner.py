@@ -64,6 +64,20 @@ class Learner(nn.Module):
         latents = self.model.encoder(audio)
         if not quantize:
             return self.model.decoder(latents, noises=noises), {}, ()
+        with torch.autocast(audio.device.type, enabled=False):
+            layers, losses, codes = self.quantize(latents, dead)
+        if self.guidance is not None and texts is not None:
+            losses |= self.guidance(layers, texts, covers, audio)
+        quantized = torch.stack(layers)
+        if layers_kept is not None:
+            kept = torch.arange(len(layers), device=audio.device)[:, None] < layers_kept
+            quantized = quantized * kept[..., None, None]
+        return self.model.decoder(quantized.sum(dim=0), noises=noises), losses, codes
+
+    def quantize(
+        self, latents: torch.Tensor, dead: list[torch.LongTensor] | None
+    ) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor], tuple[torch.LongTensor, ...]]:
+        """Entries a layer, straight through, the losses that keep latents and entries together, and the codes."""
         quantizer = self.model.quantizer
         with torch.no_grad():
             codebooks = self.codebooks()
@@ -79,14 +93,7 @@ class Learner(nn.Module):
                 project = partial(self.codebooks.project, k)
                 losses["dead_code"] += dead_code_loss(pool(residual, layer.stride), codebooks[k], dead[k], project)
                 residual = residual - layers[k].detach()
-        losses = {name: loss / self.latent_variance for name, loss in losses.items()}
-        if self.guidance is not None and texts is not None:
-            losses |= self.guidance(layers, texts, covers, audio)
-        quantized = torch.stack(layers)
-        if layers_kept is not None:
-            kept = torch.arange(len(layers), device=audio.device)[:, None] < layers_kept
-            quantized = quantized * kept[..., None, None]
-        return self.model.decoder(quantized.sum(dim=0), noises=noises), losses, tuple(codes)
+        return layers, {name: loss / self.latent_variance for name, loss in losses.items()}, tuple(codes)
 
     def compile(self) -> None:
         """Compiles the activations, each of whose shapes gets a kernel of its own."""

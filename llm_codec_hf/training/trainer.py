@@ -169,15 +169,16 @@ class CodecTrainer:
             )
         )
         self.learner.train()
-        started, record = time.monotonic(), {}
+        started, last = self.minutes, time.monotonic()
         progress = tqdm(total=config.max_steps, initial=self.step, disable=not accelerator.is_main_process)
-        while not self.finished and time.monotonic() - started < config.stop_minutes * 60:
-            start = time.monotonic()
+        while not self.finished and self.minutes - started < config.stop_minutes:
             if self.step == config.quantize_after:
                 self.fit_codebooks()
             losses = self.train_step([next(loader) for _ in range(per_step)])
-            # all processes go by one clock
-            self.minutes += accelerator.reduce(torch.tensor(time.monotonic() - start), "mean").item() / 60
+            # all processes go by one clock, or one would stop while the others wait for it
+            now = time.monotonic()
+            seconds = torch.tensor(now - last, device=self.device)
+            self.minutes, last = self.minutes + accelerator.reduce(seconds, "mean").item() / 60, now
             self.step += 1
             progress.update()
             if self.step % config.log_steps == 0 or self.finished:
