@@ -162,7 +162,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--num_processes", type=count, default=1, metavar="N", help="processes, by accelerate")
     _add_model(command)
 
-    from .training.command import arguments
+    from .training.configuration import arguments
 
     command = _add(
         commands,

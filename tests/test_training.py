@@ -114,7 +114,8 @@ def as_file(config: TrainingConfig, tmp_path) -> Path:
 
 def test_from_a_folder_of_clips_to_a_pipeline(config, tmp_path, capsys, language_model_dir, data_dir):
     settings = config(max_steps=12, eval_steps=6, tracker="tensorboard")
-    assert main(["train", str(as_file(settings, tmp_path)), "--learning_rate", "2e-3", "--debug"]) == 0
+    options = ["--learning_rate", "2e-3", "--codec", json.dumps(RUN["codec"]), "--debug"]
+    assert main(["train", str(as_file(settings, tmp_path)), *options]) == 0
     folder = Path(capsys.readouterr().out.strip())
     assert folder == Path(settings.output_dir) / "codec"
 

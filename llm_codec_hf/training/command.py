@@ -8,17 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from transformers import HfArgumentParser
-
 from .configuration import TrainingConfig, read_yaml
-
-
-def arguments() -> argparse.ArgumentParser:
-    """The options of a run, one a field, for argparse's `parents`; what is not given is not set."""
-    parser = HfArgumentParser(TrainingConfig, add_help=False)
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    return parser
 
 
 def run(args: argparse.Namespace) -> Iterator[str]:

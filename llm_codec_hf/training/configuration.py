@@ -1,7 +1,9 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """A training run as data: one dataclass, written as YAML or as arguments of `llm-codec train`."""
 
+import argparse
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from transformers import HfArgumentParser
 
 
 def option(default: Any, help: str) -> Any:
@@ -175,3 +178,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     # YAML 1.1 reads 1e-3, without a point, as a text
     types = {field.name: field.type for field in dataclasses.fields(TrainingConfig)}
     return {k: float(v) if types.get(k) is float and isinstance(v, str) else v for k, v in fields.items()}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options of a run, one a field, for argparse's `parents`; what is not given is not set."""
+    parser = HfArgumentParser(TrainingConfig, add_help=False)
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+        if action.type is dict:
+            action.type = json_object
+    return parser
+
+
+def json_object(text: str) -> dict:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value

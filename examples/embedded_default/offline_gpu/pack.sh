@@ -4,8 +4,8 @@ set -euo pipefail
 audio=$1 dictionary=$2 carry=$3
 shift 3
 mkdir -p "$carry"
-# about 9 MB an hour of speech
-python -m llm_codec_hf.training.shards --audio_dir "$audio" --output_dir "$carry/audio" --format opus
+# about 6 MB an hour
+python -m llm_codec_hf.training.shards --audio_dir "$audio" --output_dir "$carry/audio" --format opus --kilobits 12
 cp "$(dirname "$0")/train.yaml" "$carry/train.yaml"
 # the entries' embeddings in place of the language model (28 MB)
 python -m llm_codec_hf.training.vocabulary --dictionary "$dictionary" --num_words 4096 --min_letters 4 \

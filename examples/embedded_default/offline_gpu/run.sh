@@ -15,7 +15,7 @@ if [ ! -f "$run/checkpoint.safetensors" ] && ls "$carry"/checkpoint/part.* >/dev
 fi
 python3 -m llm_codec_hf.cli train "$carry/train.yaml" --data "$carry/audio" --language_model "$carry/vocabulary" \
     --output_dir "$run" --stop_minutes "$minutes" "$@"
-cp "$run/log.jsonl" "$out/"
+cp "$run/log.jsonl" "$out/" || true # none yet after a very short turn
 # the codec once it is there, else the checkpoint: in parts of 15 MiB
 if [ -d "$run/codec" ]; then
     tar -C "$run" -c codec | split -b 15M - "$out/codec.tar."
