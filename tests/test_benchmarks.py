@@ -143,7 +143,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     results = Results(tmp_path / "cpu.jsonl")
     assert len(results.cases) == len(case_lines(results.path)) == 3 * 2 * 2 + 2
     one, two = (results.case("ours", "encode", 0.5, batch) for batch in (1, 2))
-    assert len(one["times"]) >= 3 and one["memory"] > 0 and one["flops"] > 0
+    assert one["times"] and one["memory"] > 0 and one["flops"] > 0  # how many fit the budget is the machine's
     assert two["flops"] == 2 * one["flops"]
     assert results.length("ours", "decode", 1)["memory"] > 0
     assert results.lengths("ours") == [0.5, 1] and results.sizes() == [(0.5, 1), (0.5, 2)]
