@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from llm_codec_hf.embedded import default_codec
 from llm_codec_hf.evaluation.audio_answers import write_whole_wav
+from llm_codec_hf.evaluation.episodes import write_whole
 from llm_codec_hf.evaluation.metrics import load_metric
 
 from .baselines import BASELINES, RATE
@@ -179,12 +180,6 @@ def write_audio(clips: Sequence[Clip], systems: Sequence[System], folder: Path) 
 
 
 # ---- The command
-
-
-def write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def main(argv: list[str] | None = None) -> dict:

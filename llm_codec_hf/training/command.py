@@ -4,10 +4,10 @@
 import argparse
 import dataclasses
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..evaluation.episodes import write_whole
 from .configuration import TrainingConfig, read_yaml
 
 
@@ -41,6 +41,4 @@ def run(args: argparse.Namespace) -> Iterator[str]:
 def write_skipped(skipped: list[tuple[str, str]], path: Path) -> None:
     """Lists what could not be read, a line each."""
     lines = [json.dumps({"name": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in skipped]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(lines), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, "".join(lines))

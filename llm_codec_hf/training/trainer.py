@@ -192,7 +192,8 @@ class CodecTrainer:
             if self.step % config.eval_steps == 0 or self.finished:
                 self.evaluate()
         progress.close()
-        self.save()
+        if not self.finished:
+            self.save()
         accelerator.end_training()
         if self.finished:
             self.use_average()
@@ -222,10 +223,8 @@ class CodecTrainer:
                     covers=batch["covers"],
                 )
                 estimate = estimate.float()
-                if adversary:
-                    losses["discriminator"] = self.train_discriminator(estimate.detach(), audio)
+                learned = {"discriminator": self.train_discriminator(estimate.detach(), audio)} if adversary else {}
                 losses |= self.reconstruction_losses(estimate, audio)
-                discriminator_value = losses.pop("discriminator", None)
                 losses = {name: getattr(config, f"{name}_weight") * value for name, value in losses.items()}
                 loss = sum(losses.values())
                 if not loss.isfinite():
@@ -238,9 +237,7 @@ class CodecTrainer:
                     norm = accelerator.clip_grad_norm_(self.learner.parameters(), config.max_grad_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-            if discriminator_value is not None:
-                losses["discriminator"] = discriminator_value
-            for name, value in losses.items():
+            for name, value in (losses | learned).items():
                 means[name] = means.get(name, 0.0) + value.detach() / len(batches)
             if codes:
                 new = self.usage.count(codes)
