@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoProcessor, pipeline
 from transformers.audio_utils import load_audio
 
 import llm_codec_hf  # noqa: F401  (registers the codec and the pipeline with Transformers)
-from llm_codec_hf.demo import CLIPS
 from llm_codec_hf.embedded import default_codec, default_language_model
+from llm_codec_hf.embedded.demo import CLIPS
 
 files = {label.name: sorted(label.glob("*.flac")) for label in sorted(CLIPS.iterdir()) if label.is_dir()}
 path = next(iter(files.values()))[0]

@@ -19,8 +19,8 @@ from transformers import pipeline
 
 import llm_codec_hf  # noqa: F401  (registers the pipeline)
 from llm_codec_hf.embedded import default_codec, default_language_model
-from llm_codec_hf.evaluation.metrics import load_metric
-from llm_codec_hf.evaluation.recognition import Recognizer
+from llm_codec_hf.metrics import load_metric
+from llm_codec_hf.metrics.recognition import Recognizer
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SUMS = {"1+1": 2, "4+4": 8, "9-8": 1}

@@ -16,6 +16,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_llm_codec import LLMCodecConfig
 from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
+from .files.codec_folder import save_codec
 from .modeling_llm_codec import (
     LLMCodecDecoderOutput,
     LLMCodecEncoderOutput,
@@ -25,8 +26,8 @@ from .modeling_llm_codec import (
 )
 from .pipeline_audio_fewshot import AudioFewShotPipeline
 from .processing_llm_codec import FewShotTemplate, LLMCodecProcessor
-from .saving import save_codec
-from .version import __version__
+
+__version__ = "0.1.0"
 
 AutoConfig.register("llm_codec", LLMCodecConfig)
 AutoModel.register(LLMCodecConfig, LLMCodecModel)

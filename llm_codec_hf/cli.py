@@ -11,8 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import cli_commands
-from .version import __version__
+from . import __version__, cli_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,7 +36,7 @@ def encode(args: Namespace) -> int:
 
 def decode(args: Namespace) -> int:
     from .audio_llm_codec import write_wav
-    from .codes_file import decode_clip
+    from .files.encoded_clip import decode_clip
 
     # beside the codes there may be the audio that they were made of
     targets = _targets(args, ".wav" if args.output else ".decoded.wav")
@@ -121,7 +121,7 @@ def train(args: Namespace) -> int:
 
 
 def convert(args: Namespace) -> int:
-    from conversion.convert_original_checkpoint import main
+    from llm_codec_hf.conversion.convert import main
 
     try:
         main(args.arguments)
@@ -133,7 +133,7 @@ def convert(args: Namespace) -> int:
 
 
 def demo(args: Namespace) -> int:
-    from .demo import run
+    from .embedded.demo import run
 
     for line in run(args.output_dir):
         print(line, flush=True)
@@ -187,7 +187,7 @@ def _device(name: str | None):
 def _encode_file(path: Path, model, feature_extractor, args: Namespace):
     """An audio file's codes, if its rate and channels are the codec's or --resample and --channels say what to do."""
     from .audio_llm_codec import open_audio, read_blocks
-    from .codes_file import BLOCK_S, encode_clip
+    from .files.encoded_clip import BLOCK_S, encode_clip
 
     with open_audio(path) as audio:
         rate, expected = audio.samplerate, feature_extractor.sampling_rate
@@ -205,7 +205,7 @@ def _encode_file(path: Path, model, feature_extractor, args: Namespace):
 
 def _load_codes(path: Path, config, args: Namespace):
     """A file of codes, if this codec wrote them, as far as can be told."""
-    from .codes_file import EncodedClip
+    from .files.encoded_clip import EncodedClip
 
     clip = EncodedClip.load(path)
     if not args.model and clip.model != DEFAULT_MODEL:
@@ -308,7 +308,7 @@ def _progress(path: Path, blocks: Iterable, length: int, sampling_rate: int) -> 
     """Blocks of samples, whose passing a bar shows on a terminal, in seconds, if they are several."""
     from transformers.utils import logging
 
-    from .codes_file import BLOCK_S
+    from .files.encoded_clip import BLOCK_S
 
     seconds = length // sampling_rate
     disable = None if seconds >= 2 * BLOCK_S else True

@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import CONFIG_NAME
 
 from .audio_llm_codec import read_audio
-from .engine_llm_codec import InProcessBackend
+from .backend_llm_codec import InProcessBackend
 from .grammar_llm_codec import all_rows
 from .requests_llm_codec import GenerateRequest, ScoreRequest
 from .scoring_llm_codec import CONTENT_FREE, REFERENCES, SCORINGS, calibrated, length_normalized, shuffled_queries

@@ -13,14 +13,14 @@ from transformers.utils import logging
 
 from ..audio_llm_codec import write_wav
 from ..grammar_llm_codec import all_rows, rows_of
+from ..metrics import load_metric
+from ..metrics.recognition import Recognizer, normalize_text
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, GenerateRequest
 from .answers import partners, prompt_hash
 from .clips import Clip
 from .episodes import Episode
-from .metrics import load_metric
-from .recognition import Recognizer, normalize_text
 from .tasks import Task
 
 logger = logging.get_logger(__name__)

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..backend_llm_codec import InProcessBackend
 from ..embedded import default_codec, default_language_model
-from ..engine_llm_codec import InProcessBackend
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import FewShotTemplate, LLMCodecProcessor
 from .clips import Source
@@ -106,7 +106,7 @@ def _systems(args: Namespace) -> Systems:
         processor.template = FewShotTemplate.make(json.loads(args.template))
     names = {"codec": args.model or EMBEDDED["codec"]}
     if args.server:
-        from .server import CompletionsServer
+        from ..backends.completions_server import CompletionsServer
 
         key = os.environ.get("OPENAI_API_KEY")
         server = CompletionsServer(args.server, args.language_model, api_key=key, tokenizer=processor.tokenizer)

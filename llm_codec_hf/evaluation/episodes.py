@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..files.atomic import write_whole
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -67,14 +69,6 @@ class Episode:
             "failed": None,
             **answered,
         }
-
-
-def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
-    """A file with all of its content, text as UTF-8, or as it was before."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    temporary.replace(path)
 
 
 def save_episodes(path: str | os.PathLike, episodes: Sequence[Episode]) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from ..files.atomic import write_whole
 from ..scoring_llm_codec import SCORINGS
-from .episodes import write_whole
 from .statistics import CONTROLS, HEARD, summarize
 
 logger = logging.get_logger(__name__)

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
+from ..files.atomic import write_whole
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend
@@ -24,7 +25,7 @@ from ..scoring_llm_codec import SCORINGS
 from .answers import GENERATED, answer_labels
 from .audio_answers import answer_audio, target_id
 from .clips import Clip, load_clips
-from .episodes import Episode, write_whole
+from .episodes import Episode
 from .report import write_report
 from .sampling import make_episodes
 from .tasks import Task

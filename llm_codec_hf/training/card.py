@@ -4,8 +4,8 @@
 import json
 from typing import TYPE_CHECKING
 
+from .. import __version__
 from ..modeling_llm_codec import LLMCodecModel
-from ..version import __version__
 
 if TYPE_CHECKING:
     from .trainer import CodecTrainer

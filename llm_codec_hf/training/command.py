@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..evaluation.episodes import write_whole
+from ..files.atomic import write_whole
 from .configuration import TrainingConfig, read_yaml
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> Iterator[str]:
     given = {name: value for name, value in vars(args).items() if name in fields}
     config = TrainingConfig.from_dict((read_yaml(args.config) if args.config else {}) | given)
 
-    from .recipe import export, make_trainer
+    from .building import export, make_trainer
 
     trainer, vocabulary = make_trainer(config)
     finished = trainer.train()

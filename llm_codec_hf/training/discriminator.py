@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from transformers.audio_utils import hertz_to_mel
 
-from .losses import mel_magnitude, stft_magnitude
+from ..signals.spectrograms import mel_magnitude, stft_magnitude
 
 SLOPE = 0.1  # of the leaky ReLU, HiFi-GAN's (arXiv 2010.05646)
 MAX_MELS = 128

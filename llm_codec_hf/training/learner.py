@@ -12,9 +12,9 @@ from transformers.utils import logging
 from ..layers_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecSnake, LLMCodecUpsample
 from ..modeling_llm_codec import LLMCodecModel
 from ..quantizer_llm_codec import pool
+from .code_usage import dead_code_loss
 from .codebooks import ProjectedCodebooks, principal_components
 from .guidance import Guidance
-from .usage import dead_code_loss
 
 logger = logging.get_logger(__name__)
 

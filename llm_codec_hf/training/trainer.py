@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
+from ..signals.spectrograms import multi_resolution_stft_loss
 from .checkpoints import (
     load_checkpoint,
     load_optimizer_tensors,
@@ -24,6 +25,7 @@ from .checkpoints import (
     with_prefix,
     without_prefix,
 )
+from .code_usage import CodeUsage
 from .configuration import TrainingConfig
 from .data import Clips, augment, batch_windows
 from .discriminator import (
@@ -32,10 +34,9 @@ from .discriminator import (
     feature_matching_loss,
     generator_adversarial_loss,
 )
-from .evaluation import evaluate_learner
 from .learner import Learner
-from .losses import FULL_BAND, mel_loss, multi_resolution_stft_loss, sub_band_stft_loss
-from .usage import CodeUsage
+from .losses import FULL_BAND, mel_loss, sub_band_stft_loss
+from .validation import evaluate_learner
 
 logger = logging.get_logger(__name__)
 
