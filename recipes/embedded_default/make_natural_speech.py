@@ -6,7 +6,7 @@ of its own, so there are as many speakers as are asked for. What is said is know
 
     DIR/train/speech-kokoro/<voice>/<number>.flac     16 kHz mono 16-bit FLAC; sentences, digits, words and phrases
     DIR/train/speech-kokoro/metadata.jsonl            one line per clip: file_name, text, speaker, kind, seconds
-    DIR/heldout/speech-kokoro/…                       the voices of `KEPT_VOICES`, with sentences never used for training
+    DIR/heldout/speech-kokoro/…                       kept voices, with sentences never trained on
 
 Usage:
 
