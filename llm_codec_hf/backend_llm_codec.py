@@ -2,16 +2,62 @@
 """Answers requests with a causal language model in this process; what prompts share is read once."""
 
 import copy
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from os.path import commonprefix
 
 import torch
-from transformers import Cache, PreTrainedModel, TopPLogitsWarper
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, TopPLogitsWarper
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from .requests_llm_codec import GenerateRequest, ScoreRequest
+
+
+def load_language_model(
+    name: str | os.PathLike,
+    processor,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype = "auto",
+    tokenizer=None,
+) -> PreTrainedModel:
+    """
+    Loads the language model that reads a codec's words, and checks that it does.
+
+    Args:
+        name (`str` or `PathLike`): An id or a folder of any `AutoModelForCausalLM`.
+        processor ([`LLMCodecProcessor`]): The codec's words.
+        device (`str` or `torch.device`, *optional*): Where the model goes; the CPU by default.
+        dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): Of its weights; "auto" is the file's.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): Its tokenizer; that of `name` by default.
+
+    Returns:
+        `PreTrainedModel`, for inference.
+
+    Raises:
+        ValueError: where the tokenizer or the embeddings do not fit the codec's words.
+        OSError: where there is no such model.
+    """
+    processor.check_tokenizer(AutoTokenizer.from_pretrained(name) if tokenizer is None else tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+    check_embeddings(model, processor)
+    return (model if device is None else model.to(device)).eval()
+
+
+def check_embeddings(model: PreTrainedModel, processor) -> None:
+    """
+    Checks that a language model embeds every token id that a codec's words take.
+
+    Raises:
+        ValueError: where it has fewer embeddings; the message says how many, and whose words these are.
+    """
+    entries, needed = model.get_input_embeddings().weight.shape[0], processor.max_token_id + 1
+    if entries < needed:
+        raise ValueError(
+            f"The language model embeds {entries} tokens, but the codec's words take token ids up to {needed - 1}: "
+            f"it is not the language model of {processor.tokenizer.name_or_path or 'the codec'}."
+        )
 
 
 class InProcessBackend:
@@ -300,4 +346,4 @@ def branch(past: Cache) -> Cache:
     return cache
 
 
-__all__ = ["InProcessBackend"]
+__all__ = ["InProcessBackend", "check_embeddings", "load_language_model"]

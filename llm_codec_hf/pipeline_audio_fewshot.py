@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Pipeline, PreTrainedModel
+from transformers import Pipeline, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import CONFIG_NAME
 
 from .audio_llm_codec import read_audio
-from .backend_llm_codec import InProcessBackend
+from .backend_llm_codec import InProcessBackend, check_embeddings, load_language_model
 from .grammar_llm_codec import all_rows
 from .requests_llm_codec import GenerateRequest, ScoreRequest
-from .scoring_llm_codec import CONTENT_FREE, REFERENCES, SCORINGS, calibrated, length_normalized, shuffled_queries
+from .scoring_llm_codec import check_way, references, score
 
 DEFAULT_SCORING = "support_shuffled"
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".aiff", ".aif", ".au"}
@@ -63,23 +63,18 @@ class AudioFewShotPipeline(Pipeline):
             raise ValueError("`processor` is missing: pass the codec's `LLMCodecProcessor`, which holds its words.")
         # Batches are lists of clips that the codec's own feature extractor pads; a tokenizer would ask for a pad token.
         self.feature_extractor, self.tokenizer = self.processor.feature_extractor, None
-        words = self.processor.tokenizer.name_or_path or "the codec"
         if language_model is None:
             raise ValueError(
                 "Pass `language_model=`, the causal language model that reads the codec's words: an id, a folder or a "
-                f"loaded model. The words are those of the tokenizer of {words}."
+                "loaded model. The words are those of the tokenizer of "
+                f"{self.processor.tokenizer.name_or_path or 'the codec'}."
             )
         if isinstance(language_model, (str, os.PathLike)):
-            tokenizer = AutoTokenizer.from_pretrained(language_model) if tokenizer is None else tokenizer
-            language_model = AutoModelForCausalLM.from_pretrained(language_model, dtype="auto").to(self.device)
-        if tokenizer is not None:
-            self.processor.check_tokenizer(tokenizer)
-        entries, needed = language_model.get_input_embeddings().weight.shape[0], self.processor.max_token_id + 1
-        if entries < needed:
-            raise ValueError(
-                f"The language model embeds {entries} tokens, but the codec's words take token ids up to {needed - 1}: "
-                f"it is not the language model of {words}."
-            )
+            language_model = load_language_model(language_model, self.processor, self.device, tokenizer=tokenizer)
+        else:
+            if tokenizer is not None:
+                self.processor.check_tokenizer(tokenizer)
+            check_embeddings(language_model, self.processor)
         self.language_model = language_model.eval()
         self.backend = InProcessBackend(self.language_model)
 
@@ -133,7 +128,7 @@ class AudioFewShotPipeline(Pipeline):
                 what the examples' have.
             temperature (`float`, *optional*, defaults to 0): 0 makes the most probable audio; above, ids are drawn.
             top_p (`float`, *optional*, defaults to 1): Draws from the most probable ids of this probability together.
-            seed (`int`, *optional*, defaults to 0): Of the draws.
+            seed (`int`, *optional*, defaults to 0): Seed of the draws, and of the words that labels are calibrated by.
             iterator (`bool`, *optional*, defaults to `False`): Whether audio comes in pieces, as soon as it is
                 determined: an iterator over what is otherwise returned, whose `audio` one after the other is the same.
             batch_size (`int`, *optional*): Clips a batch.
@@ -156,8 +151,7 @@ class AudioFewShotPipeline(Pipeline):
             return self._make_audio(audio, examples, instruction or False, repeats, written, seconds, drawn, iterator)
         if output != "label":
             raise ValueError(f"`output` is 'label' or 'audio', got {output!r}.")
-        if scoring not in SCORINGS:
-            raise ValueError(f"`scoring` is one of {', '.join(SCORINGS)}; got {scoring!r}.")
+        check_way(scoring)
         labels = list(candidate_labels or dict.fromkeys(label for _, label in examples))
         if strangers := sorted({str(label) for _, label in examples} - set(labels)):
             raise ValueError(f"The examples have labels that are not among `candidate_labels` {labels}: {strangers}.")
@@ -172,10 +166,8 @@ class AudioFewShotPipeline(Pipeline):
         )
         support = {"labels": labels, "prefix": prefix, "written": written, "scoring": scoring, "reference": None}
         self.backend.read(prefix)
-        if scoring in ("content_free", "support_shuffled"):
-            groups = sorted(clip.shape[1] for clip in codes)[len(codes) // 2]
-            free = CONTENT_FREE if scoring == "content_free" else shuffled_queries(codes, groups, REFERENCES, seed)
-            support["reference"] = self._log_probs(free, support)
+        if nothing := references(scoring, codes, seed):
+            support["reference"] = self._log_probs(nothing, support)
         return super().__call__(audio, support=support, **kwargs)
 
     def load_audio(self, audio) -> np.ndarray:
@@ -203,13 +195,9 @@ class AudioFewShotPipeline(Pipeline):
         )
         return features["input_values"][0][0]
 
-    @torch.no_grad()
     def encode(self, clips: list[np.ndarray]) -> list[torch.LongTensor]:
         """Clips at the codec's rate → their codes, `(codes_per_group, groups)` each, on the CPU."""
-        rate = self.feature_extractor.sampling_rate
-        inputs = self.feature_extractor(clips, sampling_rate=rate, return_tensors="pt").to(self.model.device)
-        output = self.model.encode(**inputs)
-        return [codes[:, mask.bool()].cpu() for codes, mask in zip(output.audio_codes, output.audio_codes_mask)]
+        return encode_clips(self.model, self.feature_extractor, clips)
 
     # ---- Labels
 
@@ -219,10 +207,7 @@ class AudioFewShotPipeline(Pipeline):
     def _forward(self, inputs, support):
         clips = inputs["audio"]
         scores = self._log_probs(self.encode(clips if isinstance(clips, list) else [clips]), support)
-        if support["scoring"] == "length_normalized":
-            scores = length_normalized(scores, self._label_ids(support))
-        elif support["scoring"] != "raw":
-            scores = calibrated(scores, scores if support["reference"] is None else support["reference"])
+        scores = score(support["scoring"], scores, support["reference"], self._label_ids(support))
         return {"scores": scores}
 
     def postprocess(self, outputs, labels):
@@ -329,6 +314,28 @@ class AudioFewShotPipeline(Pipeline):
         return {"audio": audio[0, 0].float().cpu().numpy(), "sampling_rate": self.model.config.sampling_rate}
 
 
+@torch.no_grad()
+def encode_clips(codec, feature_extractor, clips: list[np.ndarray]) -> list[torch.LongTensor]:
+    """
+    Codes of clips, each what it has alone.
+
+    Args:
+        codec ([`LLMCodecModel`]): The codec, on its device.
+        feature_extractor ([`LLMCodecFeatureExtractor`]): The codec's.
+        clips (`list[np.ndarray]`): `(samples,)` each, at the codec's rate.
+
+    Returns:
+        `list[torch.LongTensor]`: `(codes_per_group, groups)` of each, on the CPU.
+
+    Raises:
+        ValueError: for clips that the feature extractor refuses.
+    """
+    rate = feature_extractor.sampling_rate
+    inputs = feature_extractor(clips, sampling_rate=rate, return_tensors="pt").to(codec.device)
+    output = codec.encode(**inputs)
+    return [codes[:, mask.bool()].cpu() for codes, mask in zip(output.audio_codes, output.audio_codes_mask)]
+
+
 def names_audio(text: str) -> bool:
     """Whether a text names audio, rather than being one: an URL, a file, or what looks like a file of audio."""
     suffix = os.path.splitext(text)[1].lower()
@@ -348,4 +355,4 @@ def add_pipeline(folder: str | os.PathLike) -> None:
     os.replace(path + ".tmp", path)
 
 
-__all__ = ["AudioFewShotPipeline", "add_pipeline"]
+__all__ = ["AudioFewShotPipeline", "add_pipeline", "encode_clips"]

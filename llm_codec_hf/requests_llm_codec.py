@@ -94,6 +94,9 @@ class GenerateRequest:
 class Backend(Protocol):
     """Answers requests, in their order."""
 
+    def read(self, prefix: list[int]) -> None:
+        """Hears how prompts to come begin; a backend may read that once."""
+
     def score(
         self, requests: Sequence[ScoreRequest], progress: Callable[[int], object] | None = None
     ) -> list[torch.FloatTensor]:

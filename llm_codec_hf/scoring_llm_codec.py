@@ -40,6 +40,77 @@ def calibrated(log_probs: torch.FloatTensor, reference: torch.FloatTensor) -> to
     return log_probs.log_softmax(dim=-1) - prior
 
 
+def score(
+    way: str,
+    log_probs: torch.FloatTensor,
+    reference: torch.FloatTensor | None = None,
+    continuations: Sequence[Sequence[int]] = (),
+) -> torch.FloatTensor:
+    """
+    Scores of labels by a way of scoring: the one rule of the pipeline and of the evaluation.
+
+    Args:
+        way (`str`): A key of [`SCORINGS`].
+        log_probs (`torch.FloatTensor`): Log-probabilities `(queries, labels)` of the labels after each query.
+        reference (`torch.FloatTensor`, *optional*): The like after each of what [`references`] gives, `(n, labels)`.
+        continuations (`Sequence`, *optional*): The token ids of each label, for `"length_normalized"`.
+
+    Returns:
+        `(queries, labels)`: the greatest is the best label's.
+
+    Raises:
+        ValueError: for a way that does not exist, and where the way needs what was not given.
+    """
+    check_way(way)
+    if way == "raw":
+        return log_probs
+    if way == "length_normalized":
+        if len(continuations) != log_probs.shape[-1]:
+            raise ValueError(
+                f"'length_normalized' needs the ids of all {log_probs.shape[-1]} labels, got {len(continuations)}."
+            )
+        return length_normalized(log_probs, continuations)
+    if way == "batch":
+        return calibrated(log_probs, log_probs)
+    if reference is None or not len(reference):
+        raise ValueError(f"{way!r} needs the log-probabilities after the queries that `references({way!r}, …)` gives.")
+    return calibrated(log_probs, reference)
+
+
+def references(way: str, support: Sequence[torch.LongTensor], seed: int = 0) -> list[torch.LongTensor] | list[str]:
+    """
+    The queries that tell nothing, by which a way of scoring calibrates. They depend on the demonstrations alone, so
+    that the first query is scored as the last one is.
+
+    Args:
+        way (`str`): A key of [`SCORINGS`].
+        support (`Sequence[torch.LongTensor]`): Codes of the demonstrations, `(codes_per_group, groups)` each.
+        seed (`int`, defaults to 0): Seed of the random order of words.
+
+    Returns:
+        `list`: texts, or codes `(codes_per_group, groups)` of the median length of the demonstrations; empty for the
+        ways that need none.
+
+    Raises:
+        ValueError: for a way that does not exist, and for no demonstrations.
+    """
+    check_way(way)
+    if way == "content_free":
+        return list(CONTENT_FREE)
+    if way != "support_shuffled":
+        return []
+    if not support:
+        raise ValueError("'support_shuffled' shuffles the words of the demonstrations, but there are none.")
+    groups = sorted(clip.shape[1] for clip in support)[len(support) // 2]
+    return shuffled_queries(support, groups, REFERENCES, seed)
+
+
+def check_way(way: str) -> None:
+    """Raises a ValueError for a way of scoring that does not exist."""
+    if not isinstance(way, str) or way not in SCORINGS:
+        raise ValueError(f"`scoring` is one of {', '.join(SCORINGS)}; got {way!r}.")
+
+
 def shuffled_queries(support: Sequence[torch.LongTensor], groups: int, count: int, seed: int) -> list[torch.LongTensor]:
     """
     Queries of a support set's own groups, drawn at random without replacement as far as they reach.
@@ -62,4 +133,14 @@ def shuffled_queries(support: Sequence[torch.LongTensor], groups: int, count: in
     return queries
 
 
-__all__ = ["CONTENT_FREE", "REFERENCES", "SCORINGS", "calibrated", "length_normalized", "shuffled_queries"]
+__all__ = [
+    "CONTENT_FREE",
+    "REFERENCES",
+    "SCORINGS",
+    "calibrated",
+    "check_way",
+    "length_normalized",
+    "references",
+    "score",
+    "shuffled_queries",
+]

@@ -104,6 +104,9 @@ class CompletionsServer:
             base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=max_retries
         )
 
+    def read(self, prefix: list[int]) -> None:
+        """Does nothing: servers keep what prompts share by themselves."""
+
     def generate(
         self, requests: Sequence[GenerateRequest], progress: Callable[[int], object] | None = None
     ) -> list[list[int]]:

@@ -12,7 +12,7 @@ import torch
 from ..grammar_llm_codec import LabelTrie, UniAudioLabelMask
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, GenerateRequest, ScoreRequest
-from ..scoring_llm_codec import CONTENT_FREE, REFERENCES, SCORINGS, calibrated, length_normalized, shuffled_queries
+from ..scoring_llm_codec import SCORINGS, references, score
 from .episodes import Episode
 from .tasks import Task
 
@@ -23,6 +23,7 @@ GENERATED = {
     "those that any label has there (UniAudio 1.5, arXiv 2406.10056)",
 }
 UNIAUDIO_TOKENS = 16
+SHUFFLED = "support_shuffled"  # whose references also stand in a query's place, for the control of shuffled words
 
 
 def answer_labels(
@@ -57,7 +58,7 @@ def answer_labels(
     silent = Prompts(first, codes, processor, task, silent=True)
     scores, predictions = {}, {}
     if scoring in SCORINGS:
-        scores, predictions = _score(queries, prompts, permuted, silent, backend, scoring, first.seed)
+        scores, predictions = score_labels(queries, prompts, permuted, silent, backend, scoring, task.seed)
     else:
         predictions[scoring] = _generate(queries, prompts, backend, scoring)
         predictions["text_only"] = _generate([""], silent, backend, scoring) * len(block)
@@ -70,7 +71,7 @@ def answer_labels(
         predictions["shuffled_words"] = [predictions[scoring][partner[i]] for i in range(len(block))]
     elif scoring not in SCORINGS:
         predictions["shuffled_words"] = _generate(
-            _shuffled(prompts, queries, first.seed)[:1], prompts, backend, scoring
+            prompts.references(SHUFFLED, task.seed)[:1], prompts, backend, scoring
         )
     predictions["nearest"] = [nearest_label(prompts.examples, query) for query in queries]
     predictions["random"] = [str(np.random.default_rng(e.seed).choice(e.labels)) for e in block]
@@ -120,14 +121,18 @@ class Prompts:
         """How probable is each label after the prompt of a query?"""
         return ScoreRequest(self.whole(query), self.label_ids)
 
+    def references(self, way: str, seed: int) -> list:
+        """The queries by which a way of scoring calibrates."""
+        return references(way, [clip for clip, _ in self.examples], seed)
+
 
 def prompt_hash(ids: list[int]) -> str:
     """SHA-256 of a prompt's ids as little-endian 64-bit integers."""
     return hashlib.sha256(np.asarray(ids, dtype="<i8").tobytes()).hexdigest()
 
 
-def _score(
-    queries: list[torch.LongTensor],
+def score_labels(
+    queries: Sequence[torch.LongTensor],
     prompts: Prompts,
     permuted: Prompts,
     silent: Prompts,
@@ -135,42 +140,43 @@ def _score(
     scoring: str,
     seed: int,
 ) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
-    """Scores `(queries, labels)` by every way of scoring, and predictions by these and by controls that are scored."""
-    shuffled = _shuffled(prompts, queries, seed)
-    asked = {
-        "queries": (prompts, queries),
-        "content_free": (prompts, CONTENT_FREE),
-        "support_shuffled": (prompts, shuffled),
-        "permuted": (permuted, queries),
-        "permuted_reference": (permuted, {"content_free": CONTENT_FREE, "support_shuffled": shuffled}.get(scoring, ())),
-        "silent": (silent, [""]),
-    }
-    answers = iter(backend.score([of.request(query) for of, some in asked.values() for query in some]))
-    raw = {name: [next(answers) for _ in some] for name, (_, some) in asked.items()}
-    raw = {name: torch.stack(rows) for name, rows in raw.items() if rows}
+    """
+    Scores queries by every way of scoring, and by the controls of one of them.
 
-    def scored(way: str, log_probs: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
-        if way == "raw":
-            return log_probs
-        if way == "length_normalized":
-            return length_normalized(log_probs, prompts.label_ids)
-        return calibrated(log_probs, log_probs if reference is None else reference)
+    Queries and each way's references are asked by themselves, as the pipeline asks them: so both get the same scores.
 
-    scores = {way: scored(way, raw["queries"], raw.get(way)) for way in SCORINGS}
+    Args:
+        queries: Codes `(codes_per_group, groups)` of each.
+        prompts: Those of the support set.
+        permuted: The same with its labels permuted.
+        silent: The same without audio.
+        backend: The language model.
+        scoring: The way of scoring of the controls.
+        seed: Seed of the references, as the pipeline's `seed`.
+
+    Returns:
+        Way → scores `(queries, labels)`, and way or control → the label of each query.
+    """
+
+    def asked(of: Prompts, some: Sequence) -> torch.FloatTensor | None:
+        return torch.stack(backend.score([of.request(query) for query in some])) if some else None
+
+    nothing = {way: prompts.references(way, seed) for way in SCORINGS}
+    backend.read(prompts.support)
+    raw = asked(prompts, queries)
+    reference = {way: asked(prompts, some) for way, some in nothing.items()}
+    backend.read(permuted.support)
+    permuted_raw, permuted_reference = asked(permuted, queries), asked(permuted, nothing[scoring])
+    backend.read(silent.support)
+    scores = {way: score(way, raw, reference[way], prompts.label_ids) for way in SCORINGS}
     controls = {
-        "text_only": raw["silent"].expand(len(queries), -1),
-        "shuffled_labels": scored(scoring, raw["permuted"], raw.get("permuted_reference")),
+        "text_only": asked(silent, [""]).expand(len(queries), -1),
+        "shuffled_labels": score(scoring, permuted_raw, permuted_reference, prompts.label_ids),
     }
     if len(queries) == 1:  # there is no other query whose words could stand in its place: the demonstrations' do
-        controls["shuffled_words"] = scored(scoring, raw["support_shuffled"][:1], raw.get(scoring))
+        controls["shuffled_words"] = score(scoring, reference[SHUFFLED][:1], reference[scoring], prompts.label_ids)
     best = {name: values.argmax(dim=1).tolist() for name, values in {**scores, **controls}.items()}
     return scores, {name: [prompts.labels[k] for k in numbers] for name, numbers in best.items()}
-
-
-def _shuffled(prompts: Prompts, queries: list[torch.LongTensor], seed: int) -> list[torch.LongTensor]:
-    """Queries of the demonstrations' own words, in random order, as long as the queries are."""
-    groups = sorted(query.shape[1] for query in queries)[len(queries) // 2]
-    return shuffled_queries([clip for clip, _ in prompts.examples], groups, REFERENCES, seed)
 
 
 def _generate(queries: Sequence, prompts: Prompts, backend: Backend, way: str) -> list[str | None]:

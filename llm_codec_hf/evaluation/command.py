@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ..backend_llm_codec import InProcessBackend
+from ..backend_llm_codec import InProcessBackend, load_language_model
 from ..embedded import default_codec, default_language_model
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import FewShotTemplate, LLMCodecProcessor
@@ -114,8 +113,7 @@ def _systems(args: Namespace) -> Systems:
     if args.model and not args.language_model:
         raise ValueError("--model needs --language_model too: the one whose words the codec writes.")
     path = args.language_model or str(default_language_model())
-    processor.check_tokenizer(AutoTokenizer.from_pretrained(path))
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=args.dtype).to(device)
+    model = load_language_model(path, processor, device, args.dtype)
     names["language_model"] = args.language_model or EMBEDDED["language_model"]
     return Systems(codec, processor, InProcessBackend(model, args.batch_size), names)
 

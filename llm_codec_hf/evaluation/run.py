@@ -19,6 +19,7 @@ from transformers.utils.logging import tqdm
 
 from ..files.atomic import write_whole
 from ..modeling_llm_codec import LLMCodecModel
+from ..pipeline_audio_fewshot import encode_clips
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend
 from ..scoring_llm_codec import SCORINGS
@@ -120,7 +121,7 @@ def evaluate(
             blocks = list(_blocks(task, clips))
             todo = [block for block in blocks if not all(episode.id in done for episode in block)]
             mine = todo[state.process_index :: state.num_processes]
-            codes, broken = encode_clips(systems, clips, mine)
+            codes, broken = encode_named(systems, clips, mine)
             shared = {"codes": codes, "processor": systems.processor, "backend": systems.backend, "task": task}
             if task.output == "audio":
                 made = {"clips": {clip.id: clip for clip in clips}, "codec": systems.codec, "folder": folder}
@@ -168,8 +169,7 @@ def _answer(
     return records
 
 
-@torch.no_grad()
-def encode_clips(
+def encode_named(
     systems: Systems, clips: Sequence[Clip], blocks: Sequence[Sequence[Episode]]
 ) -> tuple[dict[str, torch.LongTensor], dict[str, str]]:
     """
@@ -180,7 +180,7 @@ def encode_clips(
     """
     named = {name for block in blocks for e in block for name in (e.query, *(clip for clip, _ in e.examples))}
     wanted = [clip for clip in clips if clip.id in named]
-    extract, codec = systems.processor.feature_extractor, systems.codec
+    extract = systems.processor.feature_extractor
     codes, broken = {}, {}
     for start in tqdm(range(0, len(wanted), CLIPS_AT_ONCE), desc="codes", disable=len(wanted) < 10 * CLIPS_AT_ONCE):
         batch = []
@@ -193,10 +193,8 @@ def encode_clips(
                 broken[clip.id] = str(error)
         if not batch:
             continue
-        inputs = extract([x for _, x in batch], sampling_rate=extract.sampling_rate, return_tensors="pt")
-        output = codec.encode(**inputs.to(codec.device))
-        for (name, _), rows, mask in zip(batch, output.audio_codes, output.audio_codes_mask):
-            codes[name] = rows[:, mask.bool()].cpu()
+        names, samples = zip(*batch)
+        codes.update(zip(names, encode_clips(systems.codec, extract, list(samples))))
     return codes, broken
 
 
@@ -278,4 +276,4 @@ def _write_json(path: Path, content) -> None:
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-__all__ = ["Systems", "encode_clips", "evaluate"]
+__all__ = ["Systems", "encode_named", "evaluate"]

@@ -19,7 +19,7 @@ from llm_codec_hf.evaluation import audio_answers, run  # noqa: E402
 from llm_codec_hf.evaluation.audio_answers import answer_audio, heard_label, target_id, written_label  # noqa: E402
 from llm_codec_hf.evaluation.clips import load_clips  # noqa: E402
 from llm_codec_hf.evaluation.report import write_report  # noqa: E402
-from llm_codec_hf.evaluation.run import Systems, encode_clips, evaluate  # noqa: E402
+from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate  # noqa: E402
 from llm_codec_hf.evaluation.sampling import make_episodes  # noqa: E402
 from llm_codec_hf.evaluation.statistics import mean, summarize  # noqa: E402
 from llm_codec_hf.evaluation.tasks import Task  # noqa: E402
@@ -118,7 +118,7 @@ def prepared(task, systems):
     clips = load_clips(task)
     episodes = make_episodes(task, clips, task.ways[0], task.shots[0])
     block = [episode for episode in episodes if episode.support == episodes[0].support]
-    codes, broken = encode_clips(systems, clips, [block])
+    codes, broken = encode_named(systems, clips, [block])
     assert not broken
     return block, {clip.id: clip for clip in clips}, codes
 

@@ -16,15 +16,16 @@ import soundfile as sf
 import torch
 from conftest import ROOT, SHARED
 from language_models import Bigram, full_pass
+from transformers import pipeline
 
 from llm_codec_hf.backend_llm_codec import InProcessBackend
 from llm_codec_hf.cli import main
-from llm_codec_hf.evaluation.answers import answer_labels, match_prefix, nearest_label
+from llm_codec_hf.evaluation.answers import Prompts, answer_labels, match_prefix, nearest_label, score_labels
 from llm_codec_hf.evaluation.clips import Source, load_clips
-from llm_codec_hf.evaluation.run import Systems, encode_clips, evaluate
+from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate
 from llm_codec_hf.evaluation.sampling import make_episodes
 from llm_codec_hf.evaluation.tasks import Task
-from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, calibrated, shuffled_queries
+from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, shuffled_queries
 
 LABELS = {"low": 200, "mid": 900, "high": 3000}
 
@@ -63,7 +64,7 @@ def block_of(task, systems, ways=3, shots=2):
     clips = load_clips(task)
     episodes = make_episodes(task, clips, ways, shots)
     block = [episode for episode in episodes if episode.support == episodes[0].support]
-    return block, encode_clips(systems, clips, [block])[0]
+    return block, encode_named(systems, clips, [block])[0]
 
 
 def test_answers_by_hand(task, systems, processor, language_model):
@@ -79,9 +80,8 @@ def test_answers_by_hand(task, systems, processor, language_model):
         return torch.tensor([full_pass(language_model, prompt, ids) for ids in label_ids])
 
     raw = torch.stack([log_probs(codes[episode.query]) for episode in block])
-    shuffled = shuffled_queries(
-        [clip for clip, _ in examples], sorted(codes[e.query].shape[1] for e in block)[3], 8, first.seed
-    )
+    support = [clip for clip, _ in examples]
+    shuffled = shuffled_queries(support, sorted(clip.shape[1] for clip in support)[3], 8, task.seed)
     expected = {
         "raw": raw,
         "length_normalized": raw / torch.tensor([len(ids) for ids in label_ids]),
@@ -101,6 +101,31 @@ def test_answers_by_hand(task, systems, processor, language_model):
     answers = [record["predictions"]["content_free"] for record in records]
     assert sorted(r["predictions"]["shuffled_words"] for r in records) == sorted(answers)
     assert len({record["prompt_sha256"] for record in records}) == len(block)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_pipeline_gives_the_same_scores(clips_dir, systems, language_model, seed):
+    """To the last digit, for clips of any length: what is measured is what is shipped."""
+    source = Source(folder=clips_dir.name, root=str(clips_dir.parent))
+    task = Task("tones", "Tones.", source, ways=(3,), shots=(2,), queries_per_support=6, episodes=6, seed=seed)
+    block, codes = block_of(task, systems)
+    lengths = {name: clip.shape[1] for name, clip in codes.items()}
+    assert len({lengths[name] for name, _ in block[0].examples}) > 1 and len({lengths[e.query] for e in block}) > 1
+    prompts = Prompts(block[0], codes, systems.processor, task)
+    queries = [codes[episode.query] for episode in block]
+    scores, _ = score_labels(queries, prompts, prompts, prompts, systems.backend, "raw", task.seed)
+    pipe = pipeline("audio-fewshot", model=systems.codec, processor=systems.processor, language_model=language_model)
+    for way in SCORINGS:
+        answers = pipe(
+            [str(clips_dir / episode.query) for episode in block],
+            examples=[(str(clips_dir / name), label) for name, label in block[0].examples],
+            candidate_labels=list(block[0].labels),
+            scoring=way,
+            seed=seed,
+            batch_size=len(block),
+        )
+        for answer, expected in zip(answers, scores[way].softmax(dim=-1).tolist(), strict=True):
+            assert {entry["label"]: entry["score"] for entry in answer} == dict(zip(block[0].labels, expected)), way
 
 
 def test_the_original_way_and_free_text(task, systems, processor):

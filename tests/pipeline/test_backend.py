@@ -5,13 +5,21 @@ import math
 
 import pytest
 import torch
+from conftest import tiny_tokenizer
 from language_models import Bigram, full_pass
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from llm_codec_hf.backend_llm_codec import InProcessBackend
+from llm_codec_hf.backend_llm_codec import InProcessBackend, load_language_model
 from llm_codec_hf.grammar_llm_codec import LabelTrie, UniAudioLabelMask
 from llm_codec_hf.requests_llm_codec import GenerateRequest, ScoreRequest
-from llm_codec_hf.scoring_llm_codec import calibrated, length_normalized, shuffled_queries
+from llm_codec_hf.scoring_llm_codec import (
+    CONTENT_FREE,
+    calibrated,
+    length_normalized,
+    references,
+    score,
+    shuffled_queries,
+)
 
 
 def ids(n: int) -> list[int]:
@@ -89,6 +97,40 @@ def test_shuffled_queries_are_of_the_support():
     assert not torch.equal(queries[0], queries[1])
     assert all(map(torch.equal, queries, shuffled_queries(support, 5, 3, seed=1)))
     assert shuffled_queries(support, 12, 1, seed=0)[0].shape == (7, 12)  # longer than the support
+
+
+def test_one_rule_of_scoring():
+    support = [torch.arange(7 * n).view(7, n) for n in (2, 9, 4)]
+    found = references("support_shuffled", support, seed=3)
+    assert all(map(torch.equal, found, shuffled_queries(support, 4, 8, seed=3)))  # the examples' median length
+    assert references("content_free", support) == list(CONTENT_FREE)
+    assert references("raw", support) == references("length_normalized", support) == references("batch", support) == []
+    log_probs, labels = torch.tensor([[-1.0, -2.0], [-3.0, -1.0]]), [[1], [1, 2]]
+    torch.testing.assert_close(score("raw", log_probs), log_probs)
+    torch.testing.assert_close(
+        score("length_normalized", log_probs, None, labels), length_normalized(log_probs, labels)
+    )
+    torch.testing.assert_close(score("batch", log_probs), calibrated(log_probs, log_probs))
+    torch.testing.assert_close(score("content_free", log_probs, log_probs[:1]), calibrated(log_probs, log_probs[:1]))
+    for wrong, match in (
+        (lambda: score("best", log_probs), "one of raw"),
+        (lambda: references("best", support), "one of raw"),
+        (lambda: references("support_shuffled", []), "there are none"),
+        (lambda: score("content_free", log_probs), "needs the log-probabilities"),
+        (lambda: score("length_normalized", log_probs, None, labels[:1]), "ids of all 2 labels"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            wrong()
+
+
+def test_a_language_model_is_loaded_where_it_fits(language_model_dir, processor, tmp_path):
+    model = load_language_model(str(language_model_dir), processor, "cpu", torch.bfloat16)
+    assert model.dtype == torch.bfloat16 and not model.training
+    small = LlamaConfig(vocab_size=100, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    LlamaForCausalLM(small).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="embeds 100 tokens"):
+        load_language_model(tmp_path, processor)
 
 
 def test_generation_by_hand():
