@@ -240,13 +240,10 @@ def _targets(args: Namespace, suffix: str) -> dict[Path, Path]:
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
     """A temporary name beside a path, which becomes the path once all is written, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    from .files.atomic import whole_file
+
+    with whole_file(path) as temporary:
         yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _examples(folder: Path, labels: list[str] | None, shots: int | None) -> list[tuple[str, str]]:

@@ -10,8 +10,6 @@ import argparse
 import hashlib
 import json
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from transformers import AutoTokenizer
 
 from llm_codec_hf import LLMCodecConfig, LLMCodecFeatureExtractor, LLMCodecModel, LLMCodecProcessor, save_codec
 
+from ..files.atomic import whole_folder
 from .card import make_model_card
 from .original_checkpoint import (
     StateDict,
@@ -85,10 +84,7 @@ def convert(
     logger.info("Read %d tensors of %s.", len(state), Path(checkpoint_path).name)
     processor = make_processor(config, words_path, tokenizer)
 
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.tmp")
-    unfinished.mkdir()
-    try:
+    with whole_folder(output_dir) as unfinished:
         with torch.device("meta"):
             model = LLMCodecModel(config)
         model.load_state_dict(convert_state_dict(config, state), assign=True)
@@ -107,12 +103,6 @@ def convert(
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         del model
         verify(unfinished, options, state, processor.words)
-        if output_dir.exists():
-            output_dir.rmdir()
-        unfinished.rename(output_dir)
-    except BaseException:  # an interrupt too leaves nothing half-written
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     logger.info("Wrote %s.", output_dir)
     if push_to_hub is not None:
         push(output_dir, push_to_hub)

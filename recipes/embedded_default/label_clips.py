@@ -30,6 +30,7 @@ import numpy as np
 import soundfile as sf
 
 from llm_codec_hf.evaluation.clips import trim_start
+from llm_codec_hf.files.atomic import whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -196,20 +197,17 @@ def write_task(
     clips: list[Labelled], audio_dir: Path, folder: Path, finish: Callable[[Path], None] = lambda folder: None
 ) -> None:
     """Copies a task's clips into a folder a label, and writes what is known of them; `finish` may change it."""
-    partial = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
     lines = []
-    for clip in clips:
-        path = Path(clip.row["path"])
-        name = f"{clip.label}/{path.parent.name}__{path.name}"
-        (partial / clip.label).mkdir(parents=True, exist_ok=True)
-        shutil.copy(audio_dir / path, partial / name)
-        record = {"file_name": name, "label": clip.label, "group": clip.group, "text": clip.row["text"]}
-        lines.append(json.dumps(record | {"package": clip.row["package"]}, ensure_ascii=False) + "\n")
-    (partial / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
-    finish(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with whole_folder(folder, overwrite=True) as partial:
+        for clip in clips:
+            path = Path(clip.row["path"])
+            name = f"{clip.label}/{path.parent.name}__{path.name}"
+            (partial / clip.label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(audio_dir / path, partial / name)
+            record = {"file_name": name, "label": clip.label, "group": clip.group, "text": clip.row["text"]}
+            lines.append(json.dumps(record | {"package": clip.row["package"]}, ensure_ascii=False) + "\n")
+        (partial / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+        finish(partial)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -24,7 +24,6 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +33,8 @@ import soundfile as sf
 from make_speech import SAMPLE_RATE, prepare, read_texts
 from prepare_audio import fetch_package, unpack
 from tqdm import tqdm
+
+from llm_codec_hf.files.atomic import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -163,10 +164,8 @@ def make(folder: Path, clips: list[tuple[int, Clip]], synthesizer: Synthesizer, 
             if name not in rows:
                 samples = prepare(synthesizer.speak(clip), MODEL_RATE)
                 (folder / name).parent.mkdir(exist_ok=True)
-                with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
+                with whole_file(folder / name) as file:
                     sf.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, folder / name)
                 length = round(len(samples) / SAMPLE_RATE, 3)
                 row = {"file_name": name, "text": clip.text, "speaker": clip.speaker, "kind": clip.kind}
                 rows[name] = row | {"seconds": length}

@@ -35,6 +35,8 @@ import soxr
 from prepare_audio import fetch_package, unpack
 from tqdm import tqdm
 
+from llm_codec_hf.files.atomic import whole_folder
+
 logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000
@@ -196,11 +198,12 @@ def make_source(
         seconds: Of speech in all.
         generator: Draws the texts and how they are said.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     rows, spoken = [], [0.0, 0.0]  # seconds of words, of sentences
     orders = [generator.permutation(len(kind)) for kind in texts]
-    with tqdm(total=round(seconds), unit="s", desc=folder.name) as progress:
+    with (
+        whole_folder(folder, overwrite=True) as partial,
+        tqdm(total=round(seconds), unit="s", desc=folder.name) as progress,
+    ):
         while sum(spoken) < seconds:
             kind = int(spoken[0] >= SHORT_SHARE * sum(spoken) + 1e-9) if rows else 0
             number = sum(1 for row in rows if row["kind"] == kind)
@@ -216,10 +219,8 @@ def make_source(
             )
             spoken[kind] += length
             progress.update(round(sum(spoken)) - progress.n)
-    lines = [json.dumps({key: value for key, value in row.items() if key != "kind"}) + "\n" for row in rows]
-    (partial / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+        lines = [json.dumps({key: value for key, value in row.items() if key != "kind"}) + "\n" for row in rows]
+        (partial / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
     count = len({row["speaker"] for row in rows})
     logger.info("%s: %d clips, %.1f min, %d speakers", folder.name, len(rows), sum(spoken) / 60, count)
 

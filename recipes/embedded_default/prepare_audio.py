@@ -16,7 +16,7 @@ Usage:
 
     python recipes/embedded_default/prepare_audio.py --output_dir DIR [--packages_dir DIR_WITH_DEBS] [--split train]
 
-It needs `apt-get`, `dpkg-deb` and `ffmpeg` on the path and numpy, soundfile, soxr and tqdm in Python. A second run
+It needs `apt-get`, `dpkg-deb` and `ffmpeg` on the path and this package and tqdm in Python. A second run
 keeps what is already there. The licenses in `SOURCES` were read in each package's `usr/share/doc/*/copyright`; see
 SOURCES.md next to this file for what was left out and why.
 """
@@ -26,10 +26,9 @@ import html
 import json
 import logging
 import multiprocessing
-import os
 import re
-import shutil
 import subprocess
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +39,8 @@ import soundfile
 import soxr
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from llm_codec_hf.files.atomic import whole_file, whole_folder, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -327,13 +328,11 @@ def fetch_package(package: str, packages_dir: Path | None, download_dir: Path) -
         if found := sorted(folder.glob(f"{package}_*.deb")):
             return found[-1]
     logger.info("Downloading %s", package)
-    partial = download_dir / f"{package}.partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "download", package], cwd=partial, check=True)
-    archive = next(partial.glob(f"{package}_*.deb"))
-    archive = archive.rename(download_dir / archive.name)
-    shutil.rmtree(partial)
-    return archive
+    download_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=download_dir) as folder:
+        subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
+        archive = next(Path(folder).glob(f"{package}_*.deb"))
+        return archive.rename(download_dir / archive.name)
 
 
 def package_version(archive: Path) -> str:
@@ -354,10 +353,8 @@ def unpack(archive: Path, folder: Path) -> Path:
     """
     if not folder.is_dir():
         logger.info("Unpacking %s", archive.name)
-        partial = folder.with_name(f"{folder.name}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(partial)], check=True)
-        partial.rename(folder)
+        with whole_folder(folder) as partial:
+            subprocess.run(["dpkg-deb", "-x", str(archive), str(partial)], check=True)
     return folder
 
 
@@ -538,9 +535,8 @@ def prepare_clip(clip: Clip) -> tuple[float, int, str | None]:
         return seconds, source_rate, "holds values that are not finite"
     if (peak := float(np.abs(samples).max())) < SILENCE_PEAK:
         return seconds, source_rate, f"silent: peak {peak:.6f}"
-    partial = clip.output.with_name(f".{clip.output.name}.{os.getpid()}.partial")
-    soundfile.write(partial, np.clip(samples, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    partial.rename(clip.output)
+    with whole_file(clip.output) as partial:
+        soundfile.write(partial, np.clip(samples, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return seconds, source_rate, None
 
 
@@ -595,9 +591,7 @@ def update_jsonl(path: Path, rows: list[dict], packages: set[str]) -> None:
         older = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         rows = [row for row in older if row["package"] not in packages] + rows
     rows = sorted(rows, key=lambda row: (row["split"] != "train", row["package"], row["original"]))
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def log_summary(done: list[dict], skipped: list[dict]) -> None:
