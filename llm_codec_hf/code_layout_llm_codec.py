@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 LAYOUTS = ("layer_major", "time_major")
+DEFAULT_LAYOUT = "layer_major"  # the original's
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class FlatTables:
         return self.ids[torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))].tolist()
 
 
-class Reading(NamedTuple):
+class Split(NamedTuple):
     """What `read_codes` found.
 
     Attributes:
@@ -122,11 +122,11 @@ class Reading(NamedTuple):
     count: int = 0
 
 
-def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: bool) -> Reading:
+def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: bool) -> Split:
     """Splits ids into the codes of a pattern of tables, if that can be done at all.
 
     Words of several ids may begin like, or be made of, other words, so the split is a search: depth first, the longest
-    code first, no (place in the pattern, position) twice. Where several splits exist, the first of them in that order
+    code first, no (index in the pattern, position) twice. Where several splits exist, the first of them in that order
     is taken: at the first code in which two differ, the longer one.
 
     Args:
@@ -148,12 +148,12 @@ def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: 
     while stack:
         count, position, code = stack.pop()
         if position > end:  # the mark of a code cut short, left below its node's other ways
-            return Reading(codes[:count])
+            return Split(codes[:count])
         if count:
             codes[count - 1 :] = [code]
         state = count % len(pattern) if cyclic else count
         if position == end and (partial or state == goal):
-            return Reading(codes[:count])
+            return Split(codes[:count])
         if (state, position) in seen:
             continue
         seen.add((state, position))
@@ -171,4 +171,4 @@ def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: 
                 continue
         if blocked >= furthest:
             furthest, furthest_count = blocked, count
-    return Reading(None, furthest, furthest_count)
+    return Split(None, furthest, furthest_count)

@@ -111,7 +111,7 @@ def clip(layers):
 
 def random_codes(processor, groups, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    sizes = [len(table) for table, n in zip(processor._tables, processor.codes_per_layer) for _ in range(n)]
+    sizes = [len(table) for table, n in zip(processor.token_ids, processor.codes_per_layer) for _ in range(n)]
     return torch.stack([torch.randint(size, (groups,), generator=generator) for size in sizes])
 
 
@@ -414,7 +414,7 @@ def test_leading_spaces(adds, prefix):
     else:
         backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=adds, split=False)
     processor = make_processor(PreTrainedTokenizerFast(tokenizer_object=backend), ["a", "b"], [[3, 4], None, None])
-    assert processor._prefix == prefix
+    assert processor._segment_encoder.prefix == prefix
     assert processor.segments_to_ids(["a", " b", "", " "]) == [3, 0, 4, 0, 0]
 
 
