@@ -1,12 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""
-Converts a checkpoint of the original LLM-Codec to a folder that `from_pretrained` loads.
+"""Converts a checkpoint of the original LLM-Codec to a folder that `from_pretrained` loads."""
 
-    python -m conversion.convert_original_checkpoint --checkpoint_path semantic_acoustic.pth \
-        --config_path config.yaml --words_path layer1.npy --tokenizer tokenizer.model --output_dir llm-codec
-"""
-
-import argparse
 import hashlib
 import json
 import logging
@@ -224,7 +218,7 @@ def sha256_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-# ---- The Hub, the command line
+# ---- The Hub
 
 
 def push(folder: Path, repo_id: str) -> None:
@@ -233,38 +227,3 @@ def push(folder: Path, repo_id: str) -> None:
     api.create_repo(repo_id, exist_ok=True)
     commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Converted LLM-Codec checkpoint")
     logger.info("Pushed %s.", commit.commit_url)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Gives a parser the arguments of `convert`."""
-    required = parser.add_argument_group("required")
-    for name, text in (
-        ("checkpoint_path", "the original's .pth"),
-        ("config_path", "its options, .yaml or .json"),
-        ("tokenizer", "tokenizer of its language model: a SentencePiece .model, or a folder or id for AutoTokenizer"),
-        ("output_dir", "folder to write; it must not exist, or be empty"),
-    ):
-        required.add_argument(f"--{name}", required=True, help=text)
-    parser.add_argument("--words_path", help="the .npy word list of layer 0; needless only if that has every token")
-    parser.add_argument("--keep_embeddings", action="store_true", help=f"write {EMBEDDINGS_NAME} too, for training")
-    parser.add_argument("--push_to_hub", metavar="REPO", help="Hub repository to upload the folder to, as user/name")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m conversion.convert_original_checkpoint",
-        description="Converts a checkpoint of the original LLM-Codec to a folder that `from_pretrained` loads.",
-    )
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s")
-    logger.setLevel(logging.INFO)
-    try:
-        convert(**vars(arguments))
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        raise SystemExit(f"error: {error}") from error
-
-
-if __name__ == "__main__":
-    main()

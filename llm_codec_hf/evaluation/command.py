@@ -151,7 +151,7 @@ def _launch(args: Namespace) -> None:
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // args.num_processes)))
     # torchrun, for `accelerate launch` starts several processes on a CPU only by MPI
     command = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(args.num_processes)]
-    command = [sys.executable, "-m", *command, "-m", "llm_codec_hf.cli", "evaluate", *args.given]
+    command = [sys.executable, "-m", *command, "-m", "llm_codec_cli", "evaluate", *args.given]
     done = subprocess.run(command, env=environment)
     if done.returncode:
         raise ValueError(f"A process of the {args.num_processes} failed (status {done.returncode}); see above.")

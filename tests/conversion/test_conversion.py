@@ -18,10 +18,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
+from conversion.convert_original_checkpoint import main
 from llm_codec_hf import LLMCodecConfig
 from llm_codec_hf.conversion import convert as convert_original_checkpoint
 from llm_codec_hf.conversion import verification
-from llm_codec_hf.conversion.convert import EMBEDDINGS_NAME, convert, main, make_processor
+from llm_codec_hf.conversion.convert import EMBEDDINGS_NAME, convert, make_processor
 from llm_codec_hf.conversion.original_checkpoint import read_options, read_state_dict
 from llm_codec_hf.conversion.tokenizer import load_sentencepiece_tokenizer
 
@@ -200,7 +201,7 @@ def test_legacy_file(inputs, tmp_path):
 
 
 def test_command_line(inputs):
-    command = [sys.executable, "-m", "llm_codec_hf.conversion.convert", *command_line(inputs)]
+    command = [sys.executable, "-m", "conversion.convert_original_checkpoint", *command_line(inputs)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

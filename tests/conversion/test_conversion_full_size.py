@@ -33,7 +33,7 @@ attn_window_size: 8
 # Prints the largest memory that the conversion held, in kB, mapped files included.
 MEASURE = """
 import resource, subprocess, sys
-subprocess.run([sys.executable, "-m", "llm_codec_hf.conversion.convert", *sys.argv[1:]], check=True)
+subprocess.run([sys.executable, "-m", "conversion.convert_original_checkpoint", *sys.argv[1:]], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 

@@ -40,7 +40,7 @@ print(json.dumps({
 
 _PUSH = """
 import sys
-from conversion.convert_original_checkpoint import push
+from llm_codec_hf.conversion.convert import push
 
 for folder in sys.argv[2:]:
     push(folder, sys.argv[1])
@@ -63,7 +63,7 @@ def run(arguments, hub, home, cwd):
 
 def test_push_and_load(hub, tmp_path):
     inputs = conversion_inputs("tiny", tmp_path)
-    arguments = ["-m", "llm_codec_hf.conversion.convert", *command_line(inputs), "--push_to_hub", REPO]
+    arguments = ["-m", "conversion.convert_original_checkpoint", *command_line(inputs), "--push_to_hub", REPO]
     result = run(arguments, hub, tmp_path / "home", ROOT)
     assert f"Pushed {hub.url}/{REPO}/commit/" in result.stderr
 

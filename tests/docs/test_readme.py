@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from llm_codec_hf.cli import main
+from llm_codec_cli import main
 from llm_codec_hf.embedded.demo import CLIPS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from conftest import ROOT, SHARED
 from language_models import Bigram, full_pass
 from transformers import pipeline
 
+from llm_codec_cli import main
 from llm_codec_hf.backend_llm_codec import InProcessBackend
-from llm_codec_hf.cli import main
 from llm_codec_hf.evaluation.answers import Prompts, answer_labels, match_prefix, nearest_label, score_labels
 from llm_codec_hf.evaluation.clips import Source, load_clips
 from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate
@@ -219,7 +219,7 @@ def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, 
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "killed")
     size = sum(len(json.dumps(record)) for record in expected)
     for until in sorted(rng.uniform(0.02, 0.8) for _ in range(3)):
-        process = subprocess.Popen([sys.executable, "-m", "llm_codec_hf.cli", *arguments], env=environment())
+        process = subprocess.Popen([sys.executable, "-m", "llm_codec_cli", *arguments], env=environment())
         while process.poll() is None and not (part.is_file() and part.stat().st_size > until * size):
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -236,7 +236,7 @@ def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, 
     main(arguments)
     two = command(clips_dir, codec_dir, language_model_dir, tmp_path / "two", "--num_processes", "2")
     done = subprocess.run(
-        [sys.executable, "-m", "llm_codec_hf.cli", *two], env=environment(), capture_output=True, text=True
+        [sys.executable, "-m", "llm_codec_cli", *two], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| 40/40 [" in done.stderr  # half of the episodes is the first one's

@@ -92,7 +92,7 @@ def test_demo(tmp_path):
 
 @needs_smollm2
 def test_demo_as_a_command(tmp_path):
-    command = [sys.executable, "-m", "llm_codec_hf.cli", "demo", "--output_dir", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "llm_codec_cli", "demo", "--output_dir", str(tmp_path / "out")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "right; chance is" in result.stdout

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoProcessor, pipeline
 
+from llm_codec_cli import main
 from llm_codec_hf import LLMCodecModel
-from llm_codec_hf.cli import main
 from llm_codec_hf.training.building import export, make_trainer
 from llm_codec_hf.training.checkpoints import load_checkpoint, save_checkpoint
 from llm_codec_hf.training.code_usage import CodeUsage, dead_code_loss
@@ -191,7 +191,7 @@ def stop_after(steps, trainer, step, batches):
 
 
 def start(config: TrainingConfig, tmp_path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "llm_codec_hf.cli", "train", str(as_file(config, tmp_path))]
+    command = [sys.executable, "-m", "llm_codec_cli", "train", str(as_file(config, tmp_path))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
@@ -223,7 +223,7 @@ def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
     command = ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", *command[1:]]
-    command += ["-m", "llm_codec_hf.cli", "train", str(as_file(two, tmp_path))]
+    command += ["-m", "llm_codec_cli", "train", str(as_file(two, tmp_path))]
     # on a CPU, accelerate starts several processes by the option for GPUs
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

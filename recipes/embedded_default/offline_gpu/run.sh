@@ -13,7 +13,7 @@ mkdir -p "$run" "$out"
 if [ ! -f "$run/checkpoint.safetensors" ] && ls "$carry"/checkpoint/part.* >/dev/null 2>&1; then
     cat "$carry"/checkpoint/part.* >"$run/checkpoint.safetensors"
 fi
-python3 -m llm_codec_hf.cli train "$carry/train.yaml" --data "$carry/audio" --language_model "$carry/vocabulary" \
+python3 -m llm_codec_cli train "$carry/train.yaml" --data "$carry/audio" --language_model "$carry/vocabulary" \
     --output_dir "$run" --stop_minutes "$minutes" "$@"
 cp "$run/log.jsonl" "$out/" || true # none yet after a very short turn
 # the codec once it is there, else the checkpoint: in parts of 15 MiB

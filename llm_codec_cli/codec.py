@@ -1,0 +1,56 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""The codec that a command works with: `--model` and `--device`, or the embedded one on what there is."""
+
+from argparse import Namespace
+
+
+def model_path(args: Namespace) -> str:
+    """The codec's id or folder."""
+    from llm_codec_hf.embedded import default_codec
+
+    return args.model or str(default_codec())
+
+
+def load_config(args: Namespace):
+    """
+    Loads the codec's configuration.
+
+    Raises:
+        ValueError: If there is no such model, or it is of another kind.
+    """
+    from transformers import AutoConfig
+
+    from llm_codec_hf import LLMCodecConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model_path(args))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--model {model_path(args)}: {error}") from error
+    if not isinstance(config, LLMCodecConfig):
+        raise ValueError(f"--model {model_path(args)}: this is a {config.model_type}, not an llm_codec.")
+    return config
+
+
+def load_model(args: Namespace):
+    """Loads the codec, on its device and for inference; raises as `load_config` and `find_device`."""
+    from llm_codec_hf import LLMCodecModel
+
+    config, device = load_config(args), find_device(args.device)
+    return LLMCodecModel.from_pretrained(model_path(args), config=config, use_safetensors=True).to(device).eval()
+
+
+def find_device(name: str | None):
+    """
+    Finds a device by its name; without one, an accelerator where there is one, else the CPU.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    import torch
+
+    if name is None:
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch is built without CUDA
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from error
