@@ -23,13 +23,13 @@ from llm_codec_hf import LLMCodecProcessor
 from llm_codec_hf.backend_llm_codec import InProcessBackend
 from llm_codec_hf.embedded import default_codec, default_language_model
 from llm_codec_hf.evaluation.answers import UNIAUDIO_TOKENS
+from llm_codec_hf.files.markdown import markdown_table
 from llm_codec_hf.grammar_llm_codec import ConstrainedLogitsProcessor, UniAudioLabelMask
 from llm_codec_hf.requests_llm_codec import GenerateRequest, ScoreRequest
 
+from .. import RESULTS
 from ..machine import describe
-from ..speed.report import markdown_table
 
-HERE = Path(__file__).parent
 LABELS = ("kick", "snare", "cymbal", "tabla", "ambient noise", "bass guitar", "tom", "voice", "siren")
 GROUPS = 8  # of a clip: 0.96 s
 TURNS = 5
@@ -119,7 +119,9 @@ def measure(model: PreTrainedModel, whole: list[list[int]], labels: list[list[in
 
 
 def main(argv: Sequence[str] | None = None) -> str:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.few_shot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default=str(default_codec()), help="a codec's folder or id, for its words")
     parser.add_argument("--language_model", help="a folder or id; by default the embedded default's")
     parser.add_argument("--ways", type=int, default=5)
@@ -127,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--passes", type=int, default=10, help="queries that are scored by whole passes")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--output_dir", type=Path, default=HERE / "results")
+    parser.add_argument("--output_dir", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
     processor = LLMCodecProcessor.from_pretrained(args.model)
     path = args.language_model or default_language_model()
@@ -138,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     text = (
         f"{args.queries} queries over one {args.ways}-way {args.shots}-shot support, prompts of {len(whole[0])} ids, "
         f"{model.num_parameters() / 1e6:.0f} M parameters ({machine}):\n\n"
-        + markdown_table(["", "queries a second", "to the original's way", "against it"], rows, left=1)
+        + markdown_table(["", "queries a second", "to the original's way", "against it"], rows, left=1, padded=True)
         + "\n"
     )
     args.output_dir.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import bootstrap
 
-from ..speed.report import markdown_table
+from llm_codec_hf.files.markdown import markdown_table
 
 CONFIDENCE, RESAMPLES = 0.95, 2000
 COLUMNS = {  # metric: heading with the better direction, digits
@@ -158,7 +158,9 @@ def _usage(models: Mapping[str, Mapping]) -> str:
         for name, model in models.items()
         for row in model["usage"]
     ]
-    return markdown_table(["model", "layer", "entries", "codes written", "used", "perplexity"], rows, left=1)
+    return markdown_table(
+        ["model", "layer", "entries", "codes written", "used", "perplexity"], rows, left=1, padded=True
+    )
 
 
 def _missing(result: Mapping) -> str:
@@ -178,7 +180,7 @@ def _table(systems: Mapping[str, Mapping]) -> str:
         rate = system["bits_per_second"]
         cells = [_cell(name, system["metrics"].get(name)) for name in metrics]
         rows.append([system["title"], "–" if rate is None else f"{rate:,.0f}", *cells])
-    return markdown_table(["system", "bit/s", *(COLUMNS[name][0] for name in metrics)], rows, left=1)
+    return markdown_table(["system", "bit/s", *(COLUMNS[name][0] for name in metrics)], rows, left=1, padded=True)
 
 
 def _cell(metric: str, found: Mapping | None, sign: str = "") -> str:

@@ -183,7 +183,9 @@ def write_audio(clips: Sequence[Clip], systems: Sequence[System], folder: Path) 
 
 
 def main(argv: list[str] | None = None) -> dict:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.reconstruction", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--audio_dir", type=Path, required=True, help="a folder a source")
     parser.add_argument("--output", type=Path, required=True, help="a .json file")
     parser.add_argument(

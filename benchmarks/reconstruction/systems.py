@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """What the reconstruction benchmark sends clips through: the original, codecs of this package, baselines."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 import llm_codec_hf  # noqa: F401  (registers the codec with the auto classes)
+from llm_codec_hf.files.codec_folder import weights_sha256
 from llm_codec_hf.grammar_llm_codec import rows_of
 
 from .baselines import BASELINES, RATE, Coded, as_long, why_left_out
@@ -58,10 +58,7 @@ class Model:
         self.name = name
         self.codec = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         self.codes: dict[str, torch.LongTensor] = {}
-        digest = hashlib.sha256()
-        for key, tensor in sorted(self.codec.state_dict().items()):
-            digest.update(key.encode() + tensor.numpy().tobytes())
-        self.sha256 = digest.hexdigest()[:16]
+        self.sha256 = weights_sha256(self.codec)[:16]
 
     @torch.inference_mode()
     def encode(self, clip: Clip, samples: np.ndarray) -> torch.LongTensor:

@@ -1,5 +1,5 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Results in a file of JSON lines, appended as they come: an interrupted run goes on where it stopped."""
+"""Measurements in a file of JSON lines, appended as they come: an interrupted run goes on where it stopped."""
 
 import json
 from datetime import date
@@ -22,7 +22,7 @@ class Case(NamedTuple):
         return self.seconds * self.batch > 120
 
 
-class Results:
+class Measurements:
     """
     A later line takes the place of an earlier one with the same key. Kinds of lines: "machine"; "ceiling", a rate of
     matrix products; those of a `Case`; "half_precision".

@@ -1,12 +1,14 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Results as Markdown."""
+"""Measurements as Markdown."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from llm_codec_hf.files.markdown import markdown_table
+
 from .codecs import OURS, Row
-from .measurements import Results, speed
+from .measurements import Measurements, speed
 
 HEADER = ["audio", "codec", "s/s", "to ours", "peak memory", "GFLOP per s of audio", "of ceiling"]
 
@@ -27,21 +29,9 @@ def megabytes(size: int | None) -> str:
     return "–" if size is None else f"{size / 1e6:,.0f} MB"
 
 
-def markdown_table(header: list[str], rows: list[list[str]], left: int) -> str:
-    """The first `left` columns stand at the left of their cells, the others at the right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    ruler = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-
-    def line(row: list[str]) -> str:
-        padded = [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))]
-        return f"| {' | '.join(padded)} |"
-
-    return "\n".join(map(line, [header, ruler, *rows]))
-
-
-def cells(results: Results, row: Row, operation: str, seconds: float, batch: int) -> list[str]:
+def cells(measurements: Measurements, row: Row, operation: str, seconds: float, batch: int) -> list[str]:
     """One row of the table, from the third column on."""
-    record, ours = (results.case(key, operation, seconds, batch) for key in (row.key, OURS.key))
+    record, ours = (measurements.case(key, operation, seconds, batch) for key in (row.key, OURS.key))
     if record is None:
         return ["not measured", *["–"] * 4]
     if "error" in record:
@@ -53,64 +43,64 @@ def cells(results: Results, row: Row, operation: str, seconds: float, batch: int
     work = share = "–"
     if flops:
         work = f"{flops / (seconds * batch) / 1e9:.1f}"
-        share = f"{flops / median(record['times']) / max(results.rates[row.dtype]):.0%}"
+        share = f"{flops / median(record['times']) / max(measurements.rates[row.dtype]):.0%}"
     return [rate(speed(record)), ratio, megabytes(record["memory"]), work, share]
 
 
-def speed_table(results: Results, rows: Sequence[Row], operation: str) -> str:
-    measured = {key for key, case in results.cases if case.kind == "case"}
+def speed_table(measurements: Measurements, rows: Sequence[Row], operation: str) -> str:
+    measured = {key for key, case in measurements.cases if case.kind == "case"}
     lines = []
-    for seconds, batch in results.sizes():
+    for seconds, batch in measurements.sizes():
         size = duration(seconds) if batch == 1 else f"{batch} × {duration(seconds)}"
         for row in rows:
             if row.key in measured:
-                lines.append([size, row.title, *cells(results, row, operation, seconds, batch)])
-    return markdown_table(HEADER, lines, left=2)
+                lines.append([size, row.title, *cells(measurements, row, operation, seconds, batch)])
+    return markdown_table(HEADER, lines, left=2, padded=True)
 
 
-def memory_table(results: Results) -> str:
-    lengths = results.lengths(OURS.key)
+def memory_table(measurements: Measurements) -> str:
+    lengths = measurements.lengths(OURS.key)
     lines = []
     for operation in ("encode", "decode"):
         line = [operation]
-        for record in (results.length(OURS.key, operation, seconds) for seconds in lengths):
+        for record in (measurements.length(OURS.key, operation, seconds) for seconds in lengths):
             if record is None:
                 line.append("not measured")
             else:
                 line.append("failed" if "error" in record else megabytes(record["memory"]))
         lines.append(line)
-    return markdown_table(["", *map(duration, lengths)], lines, left=1)
+    return markdown_table(["", *map(duration, lengths)], lines, left=1, padded=True)
 
 
-def failures(results: Results, rows: Sequence[Row]) -> str:
+def failures(measurements: Measurements, rows: Sequence[Row]) -> str:
     """Every case that failed, and why."""
     titles = {row.key: row.title for row in rows}
     return "\n".join(
         f"- failed: {titles[key]}, {case.operation}, {case.batch} × {duration(case.seconds)}: {record['error']}"
-        for (key, case), record in results.cases.items()
+        for (key, case), record in measurements.cases.items()
         if "error" in record and key in titles
     )
 
 
-def machine_list(results: Results) -> str:
-    fields = {name.replace("_gb", " (GB)"): value for name, value in results.machine.items() if value is not None}
-    lines = [f"- {name}: {value}" for name, value in fields.items()] + [f"- date: {results.date}"]
-    for dtype, rates in results.rates.items():
+def machine_list(measurements: Measurements) -> str:
+    fields = {name.replace("_gb", " (GB)"): value for name, value in measurements.machine.items() if value is not None}
+    lines = [f"- {name}: {value}" for name, value in fields.items()] + [f"- date: {measurements.date}"]
+    for dtype, rates in measurements.rates.items():
         best, worst = max(rates) / 1e9, min(rates) / 1e9
         lines.append(f"- ceiling: {best:,.0f} GFLOP/s, the best {dtype} matrix product; at the worst time {worst:,.0f}")
-    if results.half_precision is not None:
-        share, codes = results.half_precision["share"], results.half_precision["codes"]
+    if measurements.half_precision is not None:
+        share, codes = measurements.half_precision["share"], measurements.half_precision["codes"]
         lines.append(f"- bfloat16 against float32: {share:.1%} of {codes:,} codes differ (random weights and audio)")
     return "\n".join(lines)
 
 
-def report(results: Results, rows: Sequence[Row]) -> str:
-    parts = [machine_list(results)]
-    if results.sizes():
-        parts += [f"To {name}:\n\n{speed_table(results, rows, name)}" for name in ("encode", "decode")]
-    if results.lengths(OURS.key):
-        parts.append(f"Peak memory of ours, against length:\n\n{memory_table(results)}")
-    parts.append(failures(results, rows))
+def report(measurements: Measurements, rows: Sequence[Row]) -> str:
+    parts = [machine_list(measurements)]
+    if measurements.sizes():
+        parts += [f"To {name}:\n\n{speed_table(measurements, rows, name)}" for name in ("encode", "decode")]
+    if measurements.lengths(OURS.key):
+        parts.append(f"Peak memory of ours, against length:\n\n{memory_table(measurements)}")
+    parts.append(failures(measurements, rows))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

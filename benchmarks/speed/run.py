@@ -17,20 +17,20 @@ from pathlib import Path
 
 import torch
 
+from .. import README, RESULTS
 from ..machine import describe, matrix_product_rate
 from . import gpu
 from .codecs import COMPILED, OURS, PEERS, RECOMPUTED, Row
-from .measurements import Case, Results, speed
+from .measurements import Case, Measurements, speed
 from .plot import plot
 from .report import duration, megabytes, rate, report, update_readme
 from .worker import Worker
 
-HERE = Path(__file__).parent
 ROWS = {"cpu": (OURS, RECOMPUTED, COMPILED, *PEERS), "cuda": gpu.ROWS}
 TURNS, BUDGET = 3, 10.0  # a row is measured in so many turns, or for so many seconds
 
 
-def measure_case(workers: Sequence[Worker], results: Results, case: Case) -> None:
+def measure_case(workers: Sequence[Worker], measurements: Measurements, case: Case) -> None:
     """
     Measures some rows at one size, in turns, so that a slow spell of the machine falls on all of them.
 
@@ -44,11 +44,11 @@ def measure_case(workers: Sequence[Worker], results: Results, case: Case) -> Non
             if "error" in record or sum(record["times"]) >= BUDGET:
                 continue
             now = matrix_product_rate(worker.device, worker.row.dtype, quick=True)
-            results.add("ceiling", dtype=worker.row.dtype, rate=now)
+            measurements.add("ceiling", dtype=worker.row.dtype, rate=now)
             if case.kind == "length":
                 request = {"budget": 0, "flops_one": 0}
             else:
-                known = results.case(worker.row.key, case.operation, case.seconds, 1) or {}
+                known = measurements.case(worker.row.key, case.operation, case.seconds, 1) or {}
                 request = {"budget": BUDGET if once else BUDGET / 10, "flops_one": known.get("flops_one")}
             answer = worker.ask(**size, **request, first=turn == 0)
             if "error" in answer:
@@ -60,7 +60,7 @@ def measure_case(workers: Sequence[Worker], results: Results, case: Case) -> Non
                 one, fixed = answer["flops_one"], answer["flops_once"][case.operation]
                 record["flops"] = (one - fixed) * case.batch + fixed if one else None
     for record in records.values():
-        announce(results.add(case.kind, **record))
+        announce(measurements.add(case.kind, **record))
 
 
 def announce(record: dict) -> None:
@@ -69,11 +69,11 @@ def announce(record: dict) -> None:
     print(f"{size:20} {record['row']:16} {text}", flush=True)
 
 
-def measure(results: Results, rows: Sequence[Row], device: str, args: argparse.Namespace) -> None:
+def measure(measurements: Measurements, rows: Sequence[Row], device: str, args: argparse.Namespace) -> None:
     """Everything that was asked for and is not among the results."""
-    results.check_machine(describe(device))
+    measurements.check_machine(describe(device))
     for dtype in {row.dtype for row in rows}:
-        results.add("ceiling", dtype=dtype, rate=matrix_product_rate(device, dtype))
+        measurements.add("ceiling", dtype=dtype, rate=matrix_product_rate(device, dtype))
     sizes = sorted(((s, b) for s in args.seconds for b in args.batch), key=lambda size: size[0] * size[1])
     cases = [Case("case", operation, *size) for size in sizes for operation in args.operations]
     lengths = [seconds for seconds in sorted(args.memory_seconds) if (seconds, 1) not in sizes]
@@ -81,19 +81,19 @@ def measure(results: Results, rows: Sequence[Row], device: str, args: argparse.N
     workers = [Worker(row, device) for row in rows]
     try:
         for case in cases:
-            todo = [w for w in workers if args.refresh or (w.row.key, case) not in results.cases]
+            todo = [w for w in workers if args.refresh or (w.row.key, case) not in measurements.cases]
             if case.kind == "length":
                 todo = [worker for worker in todo if worker.row.key == OURS.key]
             if not case.much:
-                measure_case(todo, results, case)
+                measure_case(todo, measurements, case)
                 continue
             for worker in todo:
                 stop(workers)
-                measure_case([worker], results, case)
+                measure_case([worker], measurements, case)
     finally:
         stop(workers)
-    if device == "cuda" and (args.refresh or results.half_precision is None):
-        results.add("half_precision", **gpu.differing_codes())
+    if device == "cuda" and (args.refresh or measurements.half_precision is None):
+        measurements.add("half_precision", **gpu.differing_codes())
 
 
 def stop(workers: Sequence[Worker]) -> None:
@@ -102,7 +102,9 @@ def stop(workers: Sequence[Worker]) -> None:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--devices", nargs="+", choices=["cpu", "cuda"], help="by default the CPU, and a GPU if any")
     parser.add_argument("--rows", nargs="+", help="keys of rows; by default all but `ours-compiled` on the CPU")
     parser.add_argument("--seconds", type=float, nargs="+", default=[1, 10, 60])
@@ -112,7 +114,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="1 s, batch 1, memory at 1 and 10 s")
     parser.add_argument("--refresh", action="store_true", help="measure again what the results hold")
     parser.add_argument("--report", action="store_true", help="measure nothing")
-    parser.add_argument("--output_dir", type=Path, default=HERE / "results")
+    parser.add_argument("--output_dir", type=Path, default=RESULTS)
     parser.add_argument("--update_readme", action="store_true", help="put the table into README.md too")
     args = parser.parse_args(argv)
     if args.quick:
@@ -123,18 +125,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None, rows: dict[str, Sequence[Row]] = ROWS) -> None:
     args = parse(argv)
     for device in args.devices or (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]):
-        results = Results(args.output_dir / f"{device}.jsonl")
+        measurements = Measurements(args.output_dir / f"{device}.jsonl")
         default = [row.key for row in rows[device] if row != COMPILED or device == "cuda"]
         if unknown := set(args.rows or ()) - {row.key for row in rows[device]}:
             raise SystemExit(f"No such row on {device}: {', '.join(sorted(unknown))}. Rows: {', '.join(default)}.")
         if not args.report:
             chosen = args.rows or default
-            measure(results, [row for row in rows[device] if row.key in chosen], device, args)
-        if results.machine is None:
-            raise SystemExit(f"{results.path} holds no results.")
-        text = report(results, rows[device])
+            measure(measurements, [row for row in rows[device] if row.key in chosen], device, args)
+        if measurements.machine is None:
+            raise SystemExit(f"{measurements.path} holds no results.")
+        text = report(measurements, rows[device])
         print(f"\n{text}")
-        results.path.with_suffix(".md").write_text(text)
-        plot(results, rows[device], results.path.with_suffix(".png"))
+        measurements.path.with_suffix(".md").write_text(text)
+        plot(measurements, rows[device], measurements.path.with_suffix(".png"))
         if args.update_readme:
-            update_readme(HERE / "README.md", device, text)
+            update_readme(README, device, text)

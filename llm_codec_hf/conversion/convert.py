@@ -211,11 +211,8 @@ def save_embeddings(state: StateDict, num_layers: int, path: Path) -> None:
 
 def sha256_of(path: str | Path) -> str:
     """A file's SHA-256 in hexadecimal."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ---- The Hub

@@ -11,6 +11,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..files.atomic import write_whole
+from ..files.markdown import markdown_table
 from ..scoring_llm_codec import SCORINGS
 from .statistics import CONTROLS, HEARD, summarize
 
@@ -224,7 +225,7 @@ def _task_section(
     interval = f"with {_confidence(summary)} intervals"
     yield f"Right answers in percent, {interval}:"
     header = ["setting", "episodes", "supports", "queries", f"language model ({scoring})"]
-    yield _table(
+    yield markdown_table(
         [*header, *(name.replace("_", " ") for name in controls), "majority", "chance"],
         [
             [
@@ -237,14 +238,14 @@ def _task_section(
             ]
             for setting in scored
         ],
-        numbers=True,
+        left=1,
     )
     if compared:
         yield f"The language model less a control on the same episodes, in points, {interval}:"
-        yield _table(
+        yield markdown_table(
             ["setting", *(f"less {name.replace('_', ' ')}" for name in compared)],
             [[_title(setting), *(_points(setting, name) for name in compared)] for setting in scored],
-            numbers=True,
+            left=1,
         )
     yield "\n".join(f"- {_sentence(setting, scoring)}" for setting in settings)
     for name, alternative in zip(pictures.get(task, []), ("accuracy by shots", "confusion")):
@@ -255,10 +256,10 @@ def _task_section(
             f"All ways of scoring. The tables above are of `{scoring}` throughout: to take the best of each row after "
             "the fact would flatter."
         )
-        yield _table(
+        yield markdown_table(
             ["setting", *(name.replace("_", " ") for name in others)],
             [[_title(setting), *(_share(setting, name) for name in others)] for setting in scored],
-            numbers=True,
+            left=1,
         )
 
 
@@ -272,19 +273,19 @@ def _audio_section(settings: Sequence[dict], summary: dict, records: Sequence[di
             "what failed stands below, and is in no mean."
         )
         yield "\n".join(f"- `{name}`: {MEASURED[name]}" for name in names)
-        yield _table(
+        yield markdown_table(
             ["setting", "metric", *(name.replace("_", " ") for name in names)],
             [
                 [_title(setting), _metric_title(metric), *(_measured(of.get(name), "mean") for name in names)]
                 for setting in measured
                 for metric, of in setting["metrics"].items()
             ],
-            numbers=True,
+            left=1,
         )
         compared = list(dict.fromkeys(name for s in measured for of in s["metric_differences"].values() for name in of))
         if compared:
             yield "What was generated less a control, on the episodes where both are scored:"
-            yield _table(
+            yield markdown_table(
                 ["setting", "metric", *(f"less {name.replace('_', ' ')}" for name in compared)],
                 [
                     [_title(setting), _metric_title(metric), *(_measured(of.get(n), "difference") for n in compared)]
@@ -292,7 +293,7 @@ def _audio_section(settings: Sequence[dict], summary: dict, records: Sequence[di
                     for metric, of in setting["metric_differences"].items()
                     if of
                 ],
-                numbers=True,
+                left=1,
             )
     heard = [record for record in sorted(records, key=lambda record: record["episode"]) if record.get("heard")]
     if heard:
@@ -301,7 +302,7 @@ def _audio_section(settings: Sequence[dict], summary: dict, records: Sequence[di
             "in what was generated, in the clip that would be right encoded and decoded, and in that clip itself:"
         )
         names = list(heard[0]["heard"])
-        yield _table(
+        yield markdown_table(
             ["query", "right", *names, "file"],
             [
                 [r["query"], r["truth"], *(r["heard"][name] or "–" for name in names), r["audio"]]
@@ -362,7 +363,7 @@ def _failures(summary: dict) -> Iterator[str]:
         by_reason.setdefault(failure["reason"], []).append(failure["episode"])
     if by_reason:
         yield "Failed episodes are not scored:"
-        yield _table(
+        yield markdown_table(
             ["reason", "episodes", "which"],
             [
                 [reason, str(len(ids)), ", ".join(ids[:EPISODES_SHOWN]) + (", …" if len(ids) > EPISODES_SHOWN else "")]
@@ -374,7 +375,7 @@ def _failures(summary: dict) -> Iterator[str]:
     counts = Counter((f["metric"], f["of"], f["reason"]) for f in summary["metric_failures"])
     if counts:
         yield "What a metric could not score:"
-        yield _table(
+        yield markdown_table(
             ["metric", "of", "reason", "episodes"],
             [[metric, of.replace("_", " "), why, str(n)] for (metric, of, why), n in sorted(counts.items())],
         )
@@ -386,7 +387,7 @@ def _failures(summary: dict) -> Iterator[str]:
     ]
     if rows:
         yield "No answer, which counts as wrong:"
-        yield _table(["task", "setting", "method", "episodes"], rows)
+        yield markdown_table(["task", "setting", "method", "episodes"], rows)
     else:
         yield "Every method answered in every episode that was scored."
 
@@ -437,8 +438,8 @@ def _run(config: dict, versions: dict) -> Iterator[str]:
             rows += [[f"{name}.{key}", _plain(inner)] for key, inner in value.items()]
         elif name not in ("tasks", "versions", "command"):
             rows.append([name, _plain(value)])
-    yield _table(["setting", "value"], rows)
-    yield _table(["package", "version"], [[name, _plain(value)] for name, value in versions.items()])
+    yield markdown_table(["setting", "value"], rows)
+    yield markdown_table(["package", "version"], [[name, _plain(value)] for name, value in versions.items()])
     yield "### How to run it again"
     if config.get("command"):
         yield f"```console\n$ {config['command']}\n```"
@@ -485,10 +486,3 @@ def _plain(value) -> str:
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     return " ".join(str(value).split())
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
-    """The columns after the first are at the right of their cells where they are `numbers`."""
-    ruler = ["---", *("--:" if numbers else "---" for _ in header[1:])]
-    lines = [header, ruler, *([" ".join(cell.split()).replace("|", r"\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

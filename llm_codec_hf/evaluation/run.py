@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """A run of tasks: a folder of what was asked, what was answered, and what it is worth. It resumes where it stopped."""
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,6 +17,7 @@ from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
 from ..files.atomic import write_whole
+from ..files.codec_folder import weights_sha256
 from ..modeling_llm_codec import LLMCodecModel
 from ..pipeline_audio_fewshot import encode_clips
 from ..processing_llm_codec import LLMCodecProcessor
@@ -226,11 +226,7 @@ def versions(codec: LLMCodecModel) -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed as a package"
-    digest = hashlib.sha256()
-    for name, tensor in sorted(codec.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return found | {"codec_weights_sha256": digest.hexdigest()}
+    return found | {"codec_weights_sha256": weights_sha256(codec)}
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -1,7 +1,10 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The folder of a codec: weights, configuration, processor, and the code that loads all of it without this package."""
 
+import hashlib
 from pathlib import Path
+
+import torch
 
 from ..modeling_llm_codec import LLMCodecModel
 from ..pipeline_audio_fewshot import add_pipeline
@@ -23,3 +26,20 @@ def save_codec(model: LLMCodecModel, processor: LLMCodecProcessor, folder: str |
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     add_pipeline(folder)
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """
+    A hash that tells one set of weights from another.
+
+    Args:
+        model (`torch.nn.Module`): The model, on any device.
+
+    Returns:
+        `str`: The SHA-256 of the names and bytes of all parameters and persistent buffers, in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -4,16 +4,17 @@
 import json
 from typing import TYPE_CHECKING
 
+from huggingface_hub import ModelCardData
+
 from .. import __version__
+from ..files.markdown import markdown_table
 from ..modeling_llm_codec import LLMCodecModel
 
 if TYPE_CHECKING:
     from .trainer import CodecTrainer
 
 CARD = """---
-library_name: transformers
-pipeline_tag: audio-classification
-tags: [audio, codec, speech, llm-codec, few-shot]{base_model}
+{front_matter}
 ---
 
 # An LLM-Codec
@@ -52,14 +53,19 @@ def make_card(trainer: "CodecTrainer", model: LLMCodecModel) -> str:
         names = list(evaluations[-1]["evaluation"])
         rows = [[record["step"], *(record["evaluation"].get(name, "") for name in names)] for record in evaluations]
         kind = "the training's audio, other draws" if trainer.eval_clips is None else "audio apart from the training's"
-        table = [["step", *names], ["---:"] * (1 + len(names)), *rows]
         scores = f"On {config.eval_clips} clips of {kind}:\n\n"
-        scores += "\n".join("| " + " | ".join(map(str, row)) + " |" for row in table)
+        scores += markdown_table(["step", *names], [list(map(str, row)) for row in rows], left=0)
     batch = config.batch_size * config.gradient_accumulation_steps * trainer.accelerator.num_processes
     count = lambda module: sum(parameter.numel() for parameter in module.parameters()) / 1e6  # noqa: E731
     name = config.language_model
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["audio", "codec", "speech", "llm-codec", "few-shot"],
+        base_model=name if name and name.count("/") == 1 and name[0] not in "./" else None,
+    )
     return CARD.format(
-        base_model=f"\nbase_model: {name}" if name and name.count("/") == 1 and name[0] not in "./" else "",
+        front_matter=data.to_yaml(),
         kilohertz=codec.sampling_rate / 1000,
         language_model=name or "SmolLM2-135M-Instruct",
         version=__version__,

@@ -87,7 +87,8 @@ class Synthesizer:
         from phonemizer.backend import EspeakBackend
         from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        with open(model, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != MODEL_SHA256:
             raise SystemExit(f"{model} has SHA-256 {digest}, expected {MODEL_SHA256}: join the four parts in order.")
         EspeakWrapper.set_library(espeakng_loader.get_library_path())

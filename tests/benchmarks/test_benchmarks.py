@@ -13,7 +13,7 @@ from benchmarks.few_shot import run as few_shot
 from benchmarks.speed import gpu
 from benchmarks.speed import run as speed
 from benchmarks.speed.codecs import Dac, Encodec, Mimi, Ours, OursCompiled, OursRecomputed, Row, Snac
-from benchmarks.speed.measurements import Case, Results
+from benchmarks.speed.measurements import Case, Measurements
 from benchmarks.speed.multiply_adds import count_flops
 from benchmarks.speed.report import duration, rate, update_readme
 
@@ -142,15 +142,15 @@ def test_command(tmp_path, monkeypatch, capsys):
     arguments += ["--memory_seconds", "0.5", "1"]
     speed.main(arguments, ROWS)
 
-    results = Results(tmp_path / "cpu.jsonl")
-    assert len(results.cases) == len(case_lines(results.path)) == 3 * 2 * 2 + 2
-    one, two = (results.case("ours", "encode", 0.5, batch) for batch in (1, 2))
+    measurements = Measurements(tmp_path / "cpu.jsonl")
+    assert len(measurements.cases) == len(case_lines(measurements.path)) == 3 * 2 * 2 + 2
+    one, two = (measurements.case("ours", "encode", 0.5, batch) for batch in (1, 2))
     assert one["times"] and one["memory"] > 0 and one["flops"] > 0  # how many fit the budget is the machine's
     assert two["flops"] == 2 * one["flops"]
-    assert results.length("ours", "decode", 1)["memory"] > 0
-    assert results.lengths("ours") == [0.5, 1] and results.sizes() == [(0.5, 1), (0.5, 2)]
-    assert "error" not in results.case("greedy", "decode", 0.5, 1)
-    assert results.case("greedy", "decode", 0.5, 2)["error"] == "out of memory"
+    assert measurements.length("ours", "decode", 1)["memory"] > 0
+    assert measurements.lengths("ours") == [0.5, 1] and measurements.sizes() == [(0.5, 1), (0.5, 2)]
+    assert "error" not in measurements.case("greedy", "decode", 0.5, 1)
+    assert measurements.case("greedy", "decode", 0.5, 2)["error"] == "out of memory"
 
     table = (tmp_path / "cpu.md").read_text()
     assert table in capsys.readouterr().out
@@ -166,17 +166,17 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")
 
     # cut in the middle of its last line: that case alone is measured again (and fails, so that it shows)
-    lines = results.path.read_text().splitlines(keepends=True)
-    results.path.write_text("".join(lines)[:-20])
+    lines = measurements.path.read_text().splitlines(keepends=True)
+    measurements.path.write_text("".join(lines)[:-20])
     speed.main(arguments, {"cpu": (Row("ours", "ours", broken), *ROWS["cpu"][1:])})
-    again = [json.loads(line) for line in results.path.read_text().splitlines()]
+    again = [json.loads(line) for line in measurements.path.read_text().splitlines()]
     assert again[: len(lines) - 1] == [json.loads(line) for line in lines[:-1]]
     assert [line["kind"] for line in again[len(lines) - 1 :]] == ["ceiling", "ceiling", "length"]
 
     assert again[-1]["error"] == "ImportError: no such package" and again[-1]["seconds"] == 1
 
     speed.main([*arguments, "--report"], ROWS)
-    assert results.path.read_text().count("\n") == len(again)
+    assert measurements.path.read_text().count("\n") == len(again)
     monkeypatch.setattr(speed, "describe", lambda device: {"device": "another"})
     with pytest.raises(SystemExit, match="another machine .*name another --output_dir"):
         speed.main(arguments, ROWS)
@@ -185,11 +185,11 @@ def test_command(tmp_path, monkeypatch, capsys):
 
 
 def test_a_later_line_takes_an_earlier_ones_place(tmp_path):
-    results = Results(tmp_path / "results" / "cpu.jsonl")
+    measurements = Measurements(tmp_path / "results" / "cpu.jsonl")
     fields = {"row": "ours", "operation": "encode", "seconds": 1, "batch": 1}
-    results.add("case", **fields, error="out of memory")
-    results.add("case", **fields, times=[2.0, 1.0, 4.0])
-    assert speed.speed(Results(results.path).case("ours", "encode", 1.0, 1)) == 0.5
+    measurements.add("case", **fields, error="out of memory")
+    measurements.add("case", **fields, times=[2.0, 1.0, 4.0])
+    assert speed.speed(Measurements(measurements.path).case("ours", "encode", 1.0, 1)) == 0.5
     assert Case("case", "encode", 60, 8).much and not Case("case", "encode", 60, 1).much
 
 
@@ -200,7 +200,7 @@ def test_readme_markers(tmp_path):
     assert path.read_text() == "before\n<!-- cpu -->\nnew\n<!-- end of cpu -->\nafter\n"
     with pytest.raises(ValueError, match="no <!-- cuda -->"):
         update_readme(path, "cuda", "new\n")
-    real = (speed.HERE / "README.md").read_text()
+    real = speed.README.read_text()
     assert all(f"<!-- {mark}{device} -->" in real for device in ("cpu", "cuda") for mark in ("", "end of "))
 
 
