@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
     model = load_model(args)
 
     def decode(path: Path) -> None:
-        clip = load_codes(path, model.config, args)
+        clip = load_codes(path, model, args)
         blocks = decode_clip(model, clip)
         with new_file(targets[path]) as temporary, progress(path, blocks, clip.length, clip.sampling_rate) as blocks:
             write_wav(temporary, blocks, clip.sampling_rate)

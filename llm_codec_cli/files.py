@@ -41,7 +41,7 @@ def encode_file(path: Path, model, feature_extractor, args: Namespace):
             return encode_clip(model, feature_extractor, blocks, rate, model_id, args.resample, args.channels)
 
 
-def load_codes(path: Path, config, args: Namespace):
+def load_codes(path: Path, model, args: Namespace):
     """
     Loads a file of codes.
 
@@ -56,7 +56,7 @@ def load_codes(path: Path, config, args: Namespace):
     clip = EncodedClip.load(path)
     if not args.model and clip.model != DEFAULT_MODEL:
         raise ValueError(f"The codes were written by another codec: add --model {clip.model}.")
-    clip.check_fits(config)
+    clip.check_fits(model)
     return clip
 
 
@@ -101,13 +101,10 @@ def find_targets(args: Namespace, suffix: str) -> dict[Path, Path]:
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary name beside a path, which becomes the path once all is written, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    from llm_codec_hf.files.atomic import whole_file
+
+    with whole_file(path) as temporary:
         yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def for_each(paths: Sequence[Path], job: Callable[[Path], None], args: Namespace) -> int:

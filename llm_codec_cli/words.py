@@ -4,7 +4,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from .codec import load_config, load_model, model_path
+from .codec import load_model, model_path
 from .errors import named
 from .files import check_file, encode_file, load_codes
 from .options import add_audio, add_model, layers
@@ -28,11 +28,11 @@ def run(args: Namespace) -> int:
 
     path = args.audio_or_codes
     check_file(path)
-    config, processor = load_config(args), LLMCodecProcessor.from_pretrained(model_path(args))
+    model = load_model(args)  # its codebooks tell whether codes are its own
+    processor = LLMCodecProcessor.from_pretrained(model_path(args))
     if path.suffix == ".safetensors":
-        clip = named(path, lambda path: load_codes(path, config, args))
+        clip = named(path, lambda path: load_codes(path, model, args))
     else:
-        model = load_model(args)
         clip = named(path, lambda path: encode_file(path, model, processor.feature_extractor, args))
     for layer in processor.codes_to_words(clip.audio_codes, args.layers):
         print(_on_one_line(" ".join(layer)))

@@ -2,6 +2,7 @@
 """`llm-codec encode` and `decode`: what they write, where, and for which audio."""
 
 import math
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cli_fixtures import tone
 from safetensors import safe_open
 from transformers import pipeline
 
-from llm_codec_hf.files.encoded_clip import EncodedClip
+from llm_codec_hf.files.encoded_clip import EncodedClip, fingerprint_codebooks
 
 
 @pytest.mark.parametrize("samples", [1, 3839, 3840, 3841, 20000])
@@ -53,13 +54,15 @@ def test_another_rate_and_two_channels(cli, refused, wav, codec, processor, code
     )
 
 
-def test_the_file_says_what_it_holds(codes, codec_dir):
+def test_the_file_says_what_it_holds(codes, codec, codec_dir):
     with safe_open(codes, framework="pt") as file:
         assert list(file.keys()) == ["audio_codes"]
         assert file.get_tensor("audio_codes").shape == (7, 4)
         assert file.metadata() == {
             "format": "llm_codec.audio_codes",
-            "format_version": "1",
+            "format_version": "2",
+            "checksum": ANY,
+            "codebook_fingerprint": fingerprint_codebooks(codec),
             "model": str(codec_dir),
             "length": "5000",
             "sampling_rate": "16000",

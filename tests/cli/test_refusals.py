@@ -31,9 +31,10 @@ def test_audio_that_cannot_be_encoded(refused, wav, tmp_path):
 
 
 def rewrite(path, codes=None, **metadata):
-    """A codes file with other codes or metadata; None leaves an entry out."""
+    """A codes file of version 1, without a checksum, with other codes or metadata; None leaves an entry out."""
+    version_1 = {"format_version": "1", "checksum": None, "codebook_fingerprint": None}
     with safe_open(path, framework="pt") as file:
-        tensor, known = file.get_tensor("audio_codes"), file.metadata() | metadata
+        tensor, known = file.get_tensor("audio_codes"), file.metadata() | version_1 | metadata
     save_file(
         {"audio_codes": tensor if codes is None else codes(tensor)},
         path,
@@ -52,12 +53,15 @@ def _truncate(path):
         (lambda path: path.write_bytes(b""), "no file of audio codes, or it is damaged"),
         (lambda path: path.write_text("text"), "no file of audio codes, or it is damaged"),
         (lambda path: save_file({"audio_codes": torch.zeros(7, 4)}, path), "holds no audio codes"),
-        (lambda path: rewrite(path, format_version="2"), "version 2 of the file format, this program reads version 1"),
+        (
+            lambda path: rewrite(path, format_version="3"),
+            "version 3 of the file format, this program reads versions 1 and",
+        ),
         (lambda path: rewrite(path, length=None), "metadata lacks length"),
         (lambda path: rewrite(path, length="-1"), "`length` takes positive integers, got -1"),
         (lambda path: rewrite(path, length="x"), "The file is damaged"),
         (lambda path: rewrite(path, length="7681"), "4 groups of 1920 samples do not reach the `length` of 7681"),
-        (lambda path: rewrite(path, vq_strides="[4, 8, 1]"), "`vq_strides` [4, 8, 1]"),
+        (lambda path: rewrite(path, vq_strides="[4, 8, 1]"), "divide the first of them, got [4, 8, 1]"),
         (
             lambda path: rewrite(path, lambda codes: codes[:6]),
             "the shape (7, groups), got torch.int64 of the shape (6, 4)",
