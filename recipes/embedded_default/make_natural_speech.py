@@ -30,8 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
+from debian_packages import fetch_package, unpack
 from make_speech import SAMPLE_RATE, prepare, read_texts
-from prepare_audio import fetch_package, unpack
 from tqdm import tqdm
 
 from llm_codec_hf.files.atomic import whole_file

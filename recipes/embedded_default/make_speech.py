@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile as sf
 import soxr
-from prepare_audio import fetch_package, unpack
+from debian_packages import fetch_package, unpack
 from tqdm import tqdm
 
 from llm_codec_hf.files.atomic import whole_folder

@@ -17,30 +17,31 @@ Usage:
     python recipes/embedded_default/prepare_audio.py --output_dir DIR [--packages_dir DIR_WITH_DEBS] [--split train]
 
 It needs `apt-get`, `dpkg-deb` and `ffmpeg` on the path and this package and tqdm in Python. A second run
-keeps what is already there. The licenses in `SOURCES` were read in each package's `usr/share/doc/*/copyright`; see
-SOURCES.md next to this file for what was left out and why.
+keeps what is already there. `sources.toml` next to this file lists the sources; SOURCES.md says what was
+left out and why.
 """
 
 import argparse
-import html
 import json
 import logging
 import multiprocessing
 import re
 import subprocess
-import tempfile
+import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
+from clip_texts import TEXT_READERS
+from debian_packages import fetch_package, package_version, unpack
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from llm_codec_hf.files.atomic import whole_file, whole_folder, write_whole
+from llm_codec_hf.files.atomic import whole_file, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -79,180 +80,9 @@ class Source:
     optional: bool = False
 
 
-ASTERISK = "usr/share/asterisk/sounds"
-KITS = "usr/share/hydrogen/data/drumkits"
-FILLETS = "usr/share/games/fillets-ng"
-
-# Left out of training:
-# - hydrogen-drumkits, kits under the GPL: ColomboAcousticDrumkit, ElectricEmpireKit, ForzeeStereo, "Gimme A Hand 1.0",
-#   HardElectro1, Millo-Drums_v.1, Millo_MultiLayered2, Millo_MultiLayered3, "The Black Pearl 1.0", VariBreaks.
-# - hydrogen-drumkits, Audiophob: marked CC0 by whoever collected it, but made of other people's freesound.org clips
-#   whose own licenses are not given; one of those people also recorded clips of the held-out sonic-pi-samples.
-SOURCES = (
-    Source(
-        package="asterisk-core-sounds-en-g722",
-        split="train",
-        root=f"{ASTERISK}/en_US_f_Allison",
-        license="CC-BY-SA-3.0",
-        attribution="2003-2010 Allison Smith (theivrvoice.com), financed by Digium, Inc.",
-        language="en",
-        text="file_name",
-    ),
-    Source(  # falls under "Files: *" of the copyright file, Allison Smith, whom the folder's name states too
-        package="asterisk-core-sounds-es-g722",
-        split="train",
-        root=f"{ASTERISK}/es_MX_f_Allison",
-        license="CC-BY-SA-3.0",
-        attribution="2003-2010 Allison Smith (theivrvoice.com), financed by Digium, Inc.",
-        language="es",
-        text="file_name",
-    ),
-    Source(
-        package="asterisk-core-sounds-fr-g722",
-        split="train",
-        root=f"{ASTERISK}/fr_CA_f_June",
-        license="CC-BY-SA-3.0",
-        attribution="2006-2008 June Wallack (junewallack.com); translated by Clod Patry, Kristopher Lalletti and June "
-        "Wallack; financed by Digium, Inc., Unlimitel and BGM Informatique",
-        language="fr",
-        text="file_name",
-    ),
-    Source(
-        package="asterisk-core-sounds-it-g722",
-        split="train",
-        root=f"{ASTERISK}/it_IT_m_Carlo",
-        license="CC-BY-3.0",
-        attribution="2012 Carlo Flora (carloflora.com, segreterietelefoniche.it); translated by Silvia Petrin",
-        language="it",
-        text="file_name",
-    ),
-    Source(
-        package="asterisk-core-sounds-ru-g722",
-        split="train",
-        root=f"{ASTERISK}/ru_RU_f_IvrvoiceRU",
-        license="CC-BY-3.0",
-        attribution="2010 Maxim Topal (ivrvoice.ru)",
-        language="ru",
-        text="file_name",
-    ),
-    Source(  # recorded at 8 kHz: nothing above 4 kHz
-        package="asterisk-prompt-it-menardi-wav",
-        split="train",
-        root=f"{ASTERISK}/it_IT_f_Menardi",
-        license="CC-BY-SA-3.0-IT",
-        attribution="2006-2011 Marco Menardi and Paola Dal Zot made the sound files (http://www.voip.ammdomus.it); "
-        "English texts by Digium, Inc.",
-        language="it",
-        text="file_name",
-    ),
-    Source(  # a permission notice in the style of the MIT and BSD licenses
-        package="festvox-ru",
-        split="train",
-        root="usr/share/festival/voices/russian/msu_ru_nsh_clunits/wav",
-        license="BSD-like",
-        attribution="2005 Nickolay V. Shmyrev",
-        language="ru",
-        text="festival",
-    ),
-    Source(
-        package="hydrogen-drumkits",
-        split="train",
-        root=KITS,
-        pattern="BJA_Pacific/*",
-        license="CC-BY-SA-3.0-US",
-        attribution="BJA_Pacific: Luc Tanguay, Bransin James Anderson (bransinanderson.com)",
-        text="kit",
-    ),
-    Source(
-        package="hydrogen-drumkits",
-        split="train",
-        root=KITS,
-        pattern="circAfrique v4/*",
-        license="CC-BY-SA-3.0",
-        attribution="circAfrique: Jim Harney (circAfrique.com)",
-        text="kit",
-    ),
-    Source(
-        package="hydrogen-drumkits",
-        split="train",
-        root=KITS,
-        pattern="rumpf_kit_z01_h2/*",
-        license="CC-BY-3.0",
-        attribution="rumpf_kit_z01: Emanuel Rumpf (sf.net/projects/rumpf-kit)",
-        text="kit",
-    ),
-    Source(
-        package="hydrogen-drumkits-effects",
-        split="train",
-        root=KITS,
-        pattern="belofilms_GuitarStrums/*",
-        license="CC-BY-3.0",
-        attribution="belofilms_GuitarStrums: Gabriel Verdugo Soto (belofilms.com)",
-        text="file_name",
-    ),
-    Source(
-        package="sonic-pi-samples",
-        split="heldout",
-        root="usr/share/sonic-pi/samples",
-        license="CC0-1.0",
-        attribution="freesound.org contributors, listed in the package's README.md; edited for Sonic Pi by Sam Aaron",
-        text="file_name",
-    ),
-    Source(
-        package="hydrogen-data",
-        split="heldout",
-        root=KITS,
-        license="GPL-2.0-or-later",
-        attribution="Alessandro Cominu, the Hydrogen development team and others",
-        text="file_name",
-    ),
-    Source(
-        package="pocketsphinx-testdata",
-        split="heldout",
-        root="usr/share/pocketsphinx/test/data",
-        license="BSD-2-Clause",
-        attribution="1995-2014 Carnegie Mellon University; 2014-2015 Alpha Cephei Inc.",
-        language="en",
-        text="sphinx",
-    ),
-    Source(
-        package="fillets-ng-data-cs",
-        split="heldout",
-        root=f"{FILLETS}/sound",
-        license="GPL-2.0-only",
-        attribution="Ivo Danihelka, Pavel Danihelka, ALTAR interactive and others (fillets.sourceforge.net)",
-        language="cs",
-        text="fillets",
-        text_package="fillets-ng-data",
-    ),
-    Source(
-        package="fillets-ng-data-nl",
-        split="heldout",
-        root=f"{FILLETS}/sound",
-        license="GPL-2.0-only",
-        attribution="Ivo Danihelka, Pavel Danihelka, ALTAR interactive and others (fillets.sourceforge.net)",
-        language="nl",
-        text="fillets",
-        text_package="fillets-ng-data",
-    ),
-    Source(  # the language is the first part of the path: fr/alpha/a-0.ogg
-        package="klettres-data",
-        split="heldout",
-        root="usr/share/klettres",
-        pattern="*/alpha/*",
-        license="GPL-2.0-or-later",
-        attribution="2001-2011 Anne-Marie Mahfouf, Eric Bischoff, Mark Kretschmann, Michael Goettsche and Pino Toscano",
-        text="klettres",
-    ),
-    Source(  # the language is the last part of the file name: ..._desc_fr.ogg
-        package="tuxpaint-stamps-default",
-        split="heldout",
-        root="usr/share/tuxpaint/stamps",
-        license="GPL-2.0-only",
-        attribution="2002-2022 Bill Kendrick and others",
-        text="stamps",
-        optional=True,
-    ),
+SOURCES = tuple(
+    Source(**fields)
+    for fields in tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))["source"]
 )
 
 
@@ -313,51 +143,6 @@ def is_selected(source: Source, args: argparse.Namespace) -> bool:
     return source.package in args.packages if args.packages else not source.optional
 
 
-def fetch_package(package: str, packages_dir: Path | None, download_dir: Path) -> Path:
-    """Find a package's archive, downloading it with apt-get where it is not there yet.
-
-    Args:
-        package: Debian package name.
-        packages_dir: Folder looked into first.
-        download_dir: Folder looked into next, and downloaded to.
-
-    Returns:
-        The path of the .deb file.
-    """
-    for folder in filter(None, (packages_dir, download_dir)):
-        if found := sorted(folder.glob(f"{package}_*.deb")):
-            return found[-1]
-    logger.info("Downloading %s", package)
-    download_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=download_dir) as folder:
-        subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
-        archive = next(Path(folder).glob(f"{package}_*.deb"))
-        return archive.rename(download_dir / archive.name)
-
-
-def package_version(archive: Path) -> str:
-    """Read the version a .deb file states."""
-    command = ["dpkg-deb", "--field", str(archive), "Version"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a .deb file into a folder unless the folder is there already.
-
-    Args:
-        archive: The .deb file.
-        folder: Where its content goes.
-
-    Returns:
-        The folder.
-    """
-    if not folder.is_dir():
-        logger.info("Unpacking %s", archive.name)
-        with whole_folder(folder) as partial:
-            subprocess.run(["dpkg-deb", "-x", str(archive), str(partial)], check=True)
-    return folder
-
-
 def find_clips(source: Source, version: str, roots: dict[str, Path], output_dir: Path) -> Iterator[Clip]:
     """List the audio files of a source.
 
@@ -389,88 +174,6 @@ def check_names(clips: list[Clip]) -> None:
     repeated = [str(path) for path, count in Counter(clip.output for clip in clips).items() if count > 1]
     if repeated:
         raise ValueError(f"Several clips flatten to the same name: {repeated}")
-
-
-def file_name_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Take a clip's file name for its text; close to what is said in English prompts, a label elsewhere."""
-    return lambda relative: re.sub(r"[-_\s]+", " ", relative.stem).strip()
-
-
-def festival_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read a Festival voice's prompts, `( id "text" )`, without their stress marks (+)."""
-    lines = (root.parent / "etc" / "txt.done.data").read_text(encoding="utf-8")
-    texts = {key: text.replace("+", "") for key, text in re.findall(r'^\(\s*(\S+)\s+"(.*)"\s*\)', lines, re.MULTILINE)}
-    return lambda relative: texts.get(relative.stem)
-
-
-def kit_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read the instrument each file of a Hydrogen kit plays, from the kit's drumkit.xml."""
-    texts = {}
-    for path in root.glob("*/drumkit.xml"):
-        name = None
-        for tag, value in re.findall(r"<(name|filename)>(.*?)</", path.read_text(encoding="utf-8", errors="replace")):
-            if tag == "name":
-                name = html.unescape(value).strip()
-            else:
-                texts.setdefault((path.parent.name, html.unescape(value)), name)
-    return lambda relative: texts.get((relative.parent.name, relative.name))
-
-
-def sphinx_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read CMU Sphinx transcriptions, `<s> text </s> (id)`, one file a folder."""
-    texts = {}
-    for path in root.glob("*/*transcription"):
-        for text, key in re.findall(r"^<s>\s*(.*?)\s*</s>\s*\((.+)\)", path.read_text(encoding="utf-8"), re.MULTILINE):
-            texts[path.parent.name, key] = text
-    return lambda relative: texts.get((relative.parent.name, relative.stem))
-
-
-def fillets_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read the Lua dialogues of Fish Fillets: `dialogId("id", ...)` followed by `dialogStr("text")`, no %1 in it."""
-    texts = {}
-    for path in (text_root / FILLETS / "script").glob("*/*dialogs_*.lua"):
-        language = path.stem.partition("dialogs_")[2]
-        lines = path.read_text(encoding="utf-8")
-        for key, text in re.findall(r'dialogId\("([^"]+)".*\)\s*dialogStr\("((?:[^"\\%]|\\.)*)"\)', lines):
-            texts[path.parent.name, language, key] = text.replace('\\"', '"')
-    return lambda relative: texts.get((*relative.parts[:2], relative.stem))
-
-
-def stamps_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read Tux Paint's names: frog_desc_fr.ogg speaks the line `fr.utf8=` of frog.txt, frog_desc.ogg its first."""
-
-    def read(relative: Path) -> str | None:
-        name, spoken, language = relative.stem.partition("_desc")
-        path = (root / relative).with_name(f"{name}.txt")
-        if not spoken or not path.is_file():
-            return None
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if not language:
-            return lines[0].strip() if lines else None
-        start = f"{language.removeprefix('_')}.utf8="
-        return next((line.removeprefix(start).strip() for line in lines if line.startswith(start)), None)
-
-    return read
-
-
-def klettres_texts(text_root: Path, root: Path) -> Callable[[Path], str | None]:
-    """Read KLettres' letters, `<sound name="A" file="fr/alpha/a-0.ogg" />`, from each language's sounds.xml."""
-    texts = {}
-    for path in root.glob("*/sounds.xml"):
-        for name, file in re.findall(r'<sound name="([^"]+)" file="([^"]+)"', path.read_text(encoding="utf-8")):
-            texts[file] = html.unescape(name)
-    return lambda relative: texts.get(relative.as_posix())
-
-
-TEXT_READERS: dict[str, Callable[[Path, Path], Callable[[Path], str | None]]] = {
-    "file_name": file_name_texts,
-    "festival": festival_texts,
-    "kit": kit_texts,
-    "sphinx": sphinx_texts,
-    "fillets": fillets_texts,
-    "stamps": stamps_texts,
-    "klettres": klettres_texts,
-}
 
 
 def decode_all(clips: list[Clip], output_dir: Path, workers: int) -> tuple[list[dict], list[dict]]:
