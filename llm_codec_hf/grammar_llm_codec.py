@@ -7,19 +7,22 @@ from typing import NamedTuple
 import torch
 from transformers import LogitsProcessor
 
+from .code_layout_llm_codec import arrange
 from .code_tables_llm_codec import CodeTable
 from .requests_llm_codec import Constraint
+
+NOTHING = torch.empty(0, dtype=torch.long)
 
 
 class LabelTrie:
     """
-    Exactly one of some labels: a trie over their ids. The state is the tuple of the ids so far.
+    Exactly one of some labels, as a constraint: a trie over their ids. A state is the tuple of the ids so far.
 
     Args:
-        labels (`Sequence[list[int]]`): The ids of each label, its end included.
+        labels: The ids of each label, its end included.
 
     Raises:
-        ValueError: if a label is empty, or the beginning of another, so that its end could not be told.
+        ValueError: If a label is empty, or the beginning of another, so that its end could not be told.
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]):
@@ -34,72 +37,101 @@ class LabelTrie:
         self._following = {ids: torch.tensor(sorted(following[ids])) for ids in following}
 
     def start(self) -> tuple[int, ...]:
+        """The state before the first id."""
         return ()
 
     def step(self, state: tuple[int, ...], token_id: int) -> tuple[int, ...]:
+        """The state after one more id, which must be among those that `allowed` gives."""
         return (*state, token_id)
 
     def allowed(self, state: tuple[int, ...]) -> torch.LongTensor:
+        """The ids that may come next, ascending, `(ids,)`; none where a label is whole."""
         return self._following.get(state, NOTHING)
 
     def label(self, generated: Sequence[int]) -> int:
-        """The number of the label that was written."""
-        return self.labels.index(tuple(generated))
+        """
+        The index of the label that was written.
+
+        Args:
+            generated: All ids that were written, the label's end included.
+
+        Raises:
+            ValueError: If they are not those of a label.
+        """
+        if (ids := tuple(generated)) not in self.labels:
+            raise ValueError(f"The ids {list(ids)} are those of none of the {len(self.labels)} labels.")
+        return self.labels.index(ids)
 
 
 class UniAudioLabelMask:
     """
-    The mask of the original evaluation: at each position, the ids that any label has there. It mixes labels: of
-    "kick drum" and "snare roll" it lets "kick roll" pass. Here to reproduce figures; [`LabelTrie`] is exact.
+    The mask of the original evaluation, as a constraint: at each position, the ids that any label has there. It mixes
+    labels: of "kick drum" and "snare roll" it lets "kick roll" pass. It is here to reproduce figures; [`LabelTrie`] is
+    exact. A state is the number of ids so far.
 
     Args:
-        labels (`Sequence[list[int]]`): The ids of each label, its end included.
+        labels: The ids of each label, its end included.
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]):
         longest = max(map(len, labels))
         self._columns = [
-            torch.tensor(sorted({label[place] for label in labels if place < len(label)})) for place in range(longest)
+            torch.tensor(sorted({label[position] for label in labels if position < len(label)}))
+            for position in range(longest)
         ]
 
     def start(self) -> int:
+        """The state before the first id."""
         return 0
 
     def step(self, state: int, token_id: int) -> int:
+        """The state after one more id, whichever it is."""
         return state + 1
 
     def allowed(self, state: int) -> torch.LongTensor:
+        """The ids that may come next, ascending, `(ids,)`; none after the longest label."""
         return self._columns[state] if state < len(self._columns) else NOTHING
 
 
-class Reading(NamedTuple):
-    """One way to read the ids so far: where it stands, and the codes that it has read, last first, as nested pairs."""
+class PartialReading(NamedTuple):
+    """
+    One way to read the ids so far.
 
-    layer: int  # place among the layers asked for; their number where the clip is whole
-    count: int  # codes read: of this layer (layer-major), of the last group (time-major)
-    groups: int | None  # layer-major: known once the first layer is read; time-major: those that are whole
-    prefix: tuple[int, ...]  # ids of a code that is not whole yet
+    Attributes:
+        layer: Index of the layer that the next code belongs to, among the layers asked for; their number where the clip
+            has all its codes; one more where an id of `end_ids` has ended it.
+        count: Codes read: of this layer (layer-major), of the last group (time-major).
+        groups: Layer-major: the clip's groups, known once the first layer is read. Time-major: the groups that are
+            whole.
+        prefix: Ids of a code that is not whole yet.
+        codes: The codes read, last first, as nested pairs, so that readings share them.
+    """
+
+    layer: int
+    count: int
+    groups: int | None
+    prefix: tuple[int, ...]
     codes: tuple | None
 
 
 class AudioGrammar:
     """
-    Whole groups of audio codes in a layout, as token ids.
+    Whole groups of audio codes in a layout, as a constraint over token ids and as a reader of them.
 
-    A word may begin like, or be made of, other words, so a state holds every reading of the ids so far: as a tuple,
-    the one that takes the longer code at the first difference first, and of two that stand at the same place that one
-    alone. So what is read in the end is what `LLMCodecProcessor.ids_to_codes` reads.
+    A word may begin like, or be made of, other words, so a state holds every reading of the ids so far, as a tuple.
+    First comes the reading that takes the longer code at the first difference; of two readings that go on in the same
+    way, only the first is kept. So what is read in the end is what `LLMCodecProcessor.ids_to_codes` reads.
 
     Args:
-        tables (`Sequence[CodeTable]`): Those of the layers asked for.
-        codes_per_layer (`Sequence[int]`): Codes that each has in a group.
-        layout (`str`): "layer_major" or "time_major".
-        min_groups (`int`): Groups at least.
-        max_groups (`int`): Groups at most. If the two are the same, the clip ends by itself.
-        end_ids (`Iterable[int]`): What ends a clip before it has `max_groups`; the last of the generated ids then.
+        tables: The tables of the layers asked for.
+        codes_per_layer: Codes of each of these layers per group.
+        layout: "layer_major" or "time_major".
+        min_groups: The fewest groups that a clip may have.
+        max_groups: The most. If the two are the same, the clip ends by itself.
+        end_ids: The ids that end a clip before it has `max_groups`; one of them is then the last of the ids.
 
     Raises:
-        ValueError: for numbers of groups that mean nothing, and for a clip of open length without `end_ids`.
+        ValueError: If `min_groups` is below 1 or above `max_groups`, or for a clip of open length without `end_ids`.
     """
 
     def __init__(
@@ -128,36 +160,42 @@ class AudioGrammar:
 
     # ---- As a constraint
 
-    def start(self) -> tuple[Reading, ...]:
-        return (Reading(0, 0, None if self.layout == "layer_major" else 0, (), None),)
+    def start(self) -> tuple[PartialReading, ...]:
+        """The state before the first id."""
+        return (PartialReading(0, 0, None if self.layout == "layer_major" else 0, (), None),)
 
-    def step(self, state: tuple[Reading, ...], token_id: int) -> tuple[Reading, ...]:
+    def step(self, state: tuple[PartialReading, ...], token_id: int) -> tuple[PartialReading, ...]:
+        """The state after one more id; an empty one if the id is not among those that `allowed` gives."""
         after, seen = [], set()
         for reading in state:
             for follower in self._followers(reading, token_id):
-                if (place := follower[:-1]) not in seen:
-                    seen.add(place)
+                if (rest := follower[:-1]) not in seen:
+                    seen.add(rest)
                     after.append(follower)
         return tuple(after)
 
-    def allowed(self, state: tuple[Reading, ...]) -> torch.LongTensor:
+    def allowed(self, state: tuple[PartialReading, ...]) -> torch.LongTensor:
+        """The ids that may come next, ascending, `(ids,)`; none where the clip has ended."""
         whole = any(map(self._is_whole, state))
         if whole and not self.end_ids or all(reading.layer >= len(self.tables) for reading in state):
             return NOTHING
-        places = {(reading.layer, reading.prefix) for reading in state if reading.layer < len(self.tables)}
-        if (key := frozenset(places | {"end"} if whole else places)) not in self._unions:
-            ids = {i for layer, prefix in places for i in self.tables[layer].following(prefix)}
+        prefixes = {(reading.layer, reading.prefix) for reading in state if reading.layer < len(self.tables)}
+        if (key := frozenset(prefixes | {"end"} if whole else prefixes)) not in self._unions:
+            ids = {i for layer, prefix in prefixes for i in self.tables[layer].following(prefix)}
             self._unions[key] = torch.tensor(sorted(ids | self.end_ids if whole else ids))
         return self._unions[key]
 
     # ---- As a reader
 
-    def codes(self, state: tuple[Reading, ...]) -> torch.LongTensor:
+    def codes(self, state: tuple[PartialReading, ...]) -> torch.LongTensor:
         """
-        The codes `(codes_per_group of the layers asked for, groups)` of a clip that is whole.
+        The codes of a clip that is whole.
+
+        Returns:
+            int64, `(codes of the layers asked for per group, groups)`.
 
         Raises:
-            ValueError: if no reading of the ids is a whole clip.
+            ValueError: If no reading of the ids is a whole clip.
         """
         for reading in state:
             if self._is_whole(reading):
@@ -169,10 +207,16 @@ class AudioGrammar:
 
     def read(self, ids: Iterable[int]) -> torch.LongTensor:
         """
-        The codes of ids, whoever wrote them; what follows a whole clip is no part of it.
+        The codes of ids, whether or not they were written under this constraint.
+
+        Args:
+            ids: The token ids; what follows a whole clip is left out.
+
+        Returns:
+            int64, `(codes of the layers asked for per group, groups)`.
 
         Raises:
-            ValueError: naming the first id that continues no code, or that the clip is not whole.
+            ValueError: If an id continues no code, naming the first, or if the clip is not whole.
         """
         state = self.start()
         for position, token_id in enumerate(ids):
@@ -183,25 +227,31 @@ class AudioGrammar:
             state = after
         return self.codes(state)
 
-    def determined(self, state: tuple[Reading, ...]) -> torch.LongTensor:
-        """The first groups, all of whose codes are read, on which every reading so far agrees; possibly none."""
+    def determined(self, state: tuple[PartialReading, ...]) -> torch.LongTensor:
+        """
+        The codes of the leading groups that are final, whatever ids follow.
+
+        Returns:
+            int64, `(codes of the layers asked for per group, groups)`: the leading groups that are read as a whole, and
+            on which all readings of the ids so far agree; possibly none.
+        """
         readings = [(r, _in_order(r.codes)) for r in state]
         first, codes = readings[0]
         sure = min((_common(codes, others) for _, others in readings), default=0)
         per_group = sum(self.codes_per_layer)
         if self.layout == "time_major" or len(self.tables) == 1:
-            return self._arranged(codes[: sure // per_group * per_group], sure // per_group)
+            groups = sure // per_group
+            return self._arranged(codes[: groups * per_group], groups)
         if first.groups is None or any(r.groups != first.groups for r, _ in readings):
             return torch.empty(per_group, 0, dtype=torch.long)
         before = first.groups * sum(self.codes_per_layer[:-1])
         groups = max(0, sure - before) // self.codes_per_layer[-1]
-        filled = codes + [0] * (first.groups * per_group - len(codes))
-        return self._arranged(filled, first.groups)[:, :groups]
+        return self._arranged(codes, first.groups)[:, :groups]
 
     # ---- Readings
 
-    def _followers(self, reading: Reading, token_id: int) -> list[Reading]:
-        """Readings of one more id: that in which a code goes on, then those in which it is whole."""
+    def _followers(self, reading: PartialReading, token_id: int) -> list[PartialReading]:
+        """The readings after one more id: first the one in which a code goes on, then those in which it is whole."""
         if reading.layer > len(self.tables):
             return []
         found = []
@@ -215,8 +265,8 @@ class AudioGrammar:
             found.append(reading._replace(layer=len(self.tables) + 1))
         return found
 
-    def _advanced(self, reading: Reading) -> list[Reading]:
-        """Where a reading can stand that has read one code more."""
+    def _advanced(self, reading: PartialReading) -> list[PartialReading]:
+        """The readings that follow from one that has just read one more code; its `count` leaves that code out."""
         layer, groups, count = reading.layer, reading.groups, reading.count + 1
         if self.layout == "time_major":
             while count == sum(self.codes_per_layer[: layer + 1]):
@@ -239,35 +289,38 @@ class AudioGrammar:
             found.append(reading._replace(count=count))
         return found
 
-    def _is_whole(self, reading: Reading) -> bool:
-        """Whether a clip may end here, or has ended."""
+    def _is_whole(self, reading: PartialReading) -> bool:
+        """Whether the clip may end here, or has ended."""
         if reading.layer >= len(self.tables):
             return True
         at_end = self.layout == "time_major" and (reading.layer, reading.count, reading.prefix) == (0, 0, ())
         return at_end and reading.groups >= self.min_groups
 
     def _arranged(self, codes: list[int], groups: int) -> torch.LongTensor:
-        codes = torch.tensor(codes, dtype=torch.long)
-        if self.layout == "time_major":
-            return codes.view(groups, sum(self.codes_per_layer)).T.contiguous()
-        parts = codes.split([n * groups for n in self.codes_per_layer])
-        return torch.cat([part.view(groups, n).T for part, n in zip(parts, self.codes_per_layer)])
+        return arrange(codes, self.codes_per_layer, self.layout, groups)
 
 
 class ConstrainedLogitsProcessor(LogitsProcessor):
     """
-    A constraint for `generate` of Transformers: what may not come has the score −∞.
+    A constraint for `generate` of Transformers: the ids that may not come next get the score −∞.
 
     Args:
-        constraint ([`LabelTrie`], [`AudioGrammar`], …): What may be written.
-        prompt_length (`int`): Ids of the prompt in a row, padding included.
-        eos_token_id (`int`): What is written where nothing more may come.
+        constraint: What may be written, such as a [`LabelTrie`] or an [`AudioGrammar`].
+        prompt_length: Ids of the prompt in each row, padding included.
+        eos_token_id: What is written where nothing more may come.
     """
 
     def __init__(self, constraint: Constraint, prompt_length: int, eos_token_id: int):
         self.constraint, self.prompt_length, self.eos_token_id = constraint, prompt_length, eos_token_id
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """
+        Scores with −∞ for the ids that may not come next.
+
+        Args:
+            input_ids: The prompt's and the generated ids, `(rows, ids)`.
+            scores: The logits of the next id, `(rows, vocabulary)`.
+        """
         masked = torch.full_like(scores, -torch.inf)
         for row, ids in enumerate(input_ids[:, self.prompt_length :].tolist()):
             state = self.constraint.start()
@@ -280,23 +333,6 @@ class ConstrainedLogitsProcessor(LogitsProcessor):
             allowed = allowed if len(allowed) else torch.tensor([self.eos_token_id])
             masked[row, allowed.to(scores.device)] = scores[row, allowed.to(scores.device)]
         return masked
-
-
-NOTHING = torch.empty(0, dtype=torch.long)
-
-
-def rows_of(layers: Iterable[int] | None, codes_per_layer: Sequence[int]) -> torch.BoolTensor:
-    """Which rows `(codes_per_group,)` of a clip's codes are of some layers; None for all."""
-    of = [layer for layer, count in enumerate(codes_per_layer) for _ in range(count)]
-    return torch.tensor([layers is None or layer in layers for layer in of])
-
-
-def all_rows(codes: torch.LongTensor, layers: Iterable[int] | None, codes_per_layer: Sequence[int]) -> torch.LongTensor:
-    """Codes of some layers' rows → `(codes_per_group, groups)` as the codec decodes them, −1 in the other rows."""
-    rows = rows_of(layers, codes_per_layer)
-    every = torch.full((len(rows), codes.shape[1]), -1)
-    every[rows] = codes
-    return every
 
 
 def _in_order(codes: tuple | None) -> list[int]:

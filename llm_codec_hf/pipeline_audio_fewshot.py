@@ -15,7 +15,7 @@ from transformers.utils import CONFIG_NAME
 
 from .audio_llm_codec import read_audio
 from .backend_llm_codec import InProcessBackend, check_embeddings, load_language_model
-from .grammar_llm_codec import all_rows
+from .code_layout_llm_codec import CodeLayout
 from .requests_llm_codec import GenerateRequest, ScoreRequest
 from .scoring_llm_codec import check_way, references, score
 
@@ -282,7 +282,7 @@ class AudioFewShotPipeline(Pipeline):
 
     def _all_layers(self, codes: torch.LongTensor, layers: tuple[int, ...] | None) -> torch.LongTensor:
         """Codes of some layers → `(1, codes_per_group, groups)` on the codec's device."""
-        return all_rows(codes, layers, self.model.config.codes_per_layer)[None].to(self.model.device)
+        return CodeLayout(self.model.config.vq_strides).all_rows(codes, layers)[None].to(self.model.device)
 
     @torch.no_grad()
     def _decode(self, codes: torch.LongTensor, layers: tuple[int, ...] | None, length: int | None) -> dict:

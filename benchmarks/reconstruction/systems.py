@@ -13,8 +13,8 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 import llm_codec_hf  # noqa: F401  (registers the codec with the auto classes)
+from llm_codec_hf.code_layout_llm_codec import CodeLayout
 from llm_codec_hf.files.codec_folder import weights_sha256
-from llm_codec_hf.grammar_llm_codec import rows_of
 
 from .baselines import BASELINES, RATE, Coded, as_long, why_left_out
 from .clips import Clip
@@ -71,7 +71,7 @@ class Model:
     def code(self, clip: Clip, samples: np.ndarray, layers: Sequence[int]) -> Coded:
         """Some layers of a clip, with −1 in place of the others, which adds nothing."""
         config, codes = self.codec.config, self.encode(clip, samples)
-        rows = rows_of(layers, config.codes_per_layer)
+        rows = CodeLayout(config.vq_strides).rows(layers)
         audio = self.codec.decode(codes.masked_fill(~rows[:, None], -1)[None]).audio_values[0, 0].numpy()
         counts = [config.codes_per_layer[layer] * codes.shape[1] for layer in layers]
         bits = sum(count * np.log2(config.codebook_sizes[layer]) for count, layer in zip(counts, layers))

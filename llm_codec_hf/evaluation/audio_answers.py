@@ -11,8 +11,8 @@ import torch
 from transformers.utils import logging
 
 from ..audio_llm_codec import write_wav
+from ..code_layout_llm_codec import CodeLayout
 from ..files.atomic import whole_file
-from ..grammar_llm_codec import all_rows, rows_of
 from ..metrics import load_metric
 from ..metrics.recognition import Recognizer, normalize_text
 from ..modeling_llm_codec import LLMCodecModel
@@ -91,9 +91,8 @@ def answer_audio(
         GenerateRequest(prompt, grammar.max_ids, constraint=grammar, seed=episode.seed, **(generation or {}))
         for prompt, episode in zip(prompts, block)
     ]
-    written = [
-        all_rows(grammar.read(ids), task.layers, codec.config.codes_per_layer) for ids in backend.generate(requests)
-    ]
+    answered = backend.generate(requests)
+    written = [processor.code_layout.all_rows(grammar.read(ids), task.layers) for ids in answered]
     sounds = {"generated": decode_layers(codec, written, task)}
     files = [Path("audio") / f"{episode.id.replace('/', '__')}.wav" for episode in block]
     for file, samples in zip(files, sounds["generated"]):
@@ -163,7 +162,7 @@ def decode_layers(codec: LLMCodecModel, clips: Sequence[torch.LongTensor], task:
     Returns:
         float32 `(samples,)` of each, of `task.seconds`.
     """
-    rows = rows_of(task.layers, codec.config.codes_per_layer)
+    rows = CodeLayout(codec.config.vq_strides).rows(task.layers)
     codes = torch.stack(list(clips)).masked_fill(~rows[:, None], -1)
     length = round(task.seconds * codec.config.sampling_rate)
     return list(codec.decode(codes.to(codec.device), length=length).audio_values[:, 0].float().cpu().numpy())
