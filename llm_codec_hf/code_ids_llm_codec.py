@@ -171,7 +171,8 @@ class AudioVocabulary:
         )
 
     def _possible_groups(self, ids: list[int], layers: tuple[int, ...]) -> tuple[list[int], int]:
-        """The numbers of groups that layer-major ids of several layers may have, by their first layer and length.
+        """
+        The numbers of groups that layer-major ids of several layers may have, by their first layer and length.
 
         Returns:
             The numbers, ascending, and the furthest position to which the first layer can be read.

@@ -1,5 +1,5 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Where the codes of each quantizer layer stand: in the rows of a clip's codes, and in the order of its token ids."""
+"""The order of the quantizer layers' codes: in the rows of a clip's codes, and among its token ids."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DEFAULT_LAYOUT = "layer_major"  # the original's
 @dataclass(frozen=True)
 class CodeLayout:
     """
-    The places of a clip's codes, which follow from the strides of the quantizer layers alone.
+    The order of a clip's codes, which follows from the strides of the quantizer layers alone.
 
     A group is the span of one code of layer 0. A clip's codes have a column per group and a row per code of a group:
     first the row of layer 0, then the rows of layer 1 in time order, and so on. For strides (4, 2, 1):
@@ -60,7 +60,7 @@ class CodeLayout:
         """Layers as a tuple: one, some in ascending order, or all for None.
 
         Raises:
-            ValueError: If a layer does not exist, stands twice or out of order, or if there is none.
+            ValueError: If a layer does not exist, is repeated or out of order, or if there is none.
         """
         every = tuple(range(self.num_layers))
         layers = every if layers is None else (layers,) if isinstance(layers, int) else tuple(layers)

@@ -9,16 +9,17 @@ import torch
 
 
 class CodeTable:
-    """The token ids of one quantizer layer's codes; never changed once built.
+    """
+    The token ids of one quantizer layer's codes. It never changes once it is built.
 
     Args:
         entries: For each code its token id, or the list of its ids; or `{"range": n}`, where code c is token c.
-        vocab_size: Ids must lie below it.
-        layer: The layer's number, for messages.
+        vocab_size: The tokenizer's vocabulary; ids must lie below it.
+        layer: The layer's index, for messages.
 
     Attributes:
-        sequences: The ids of every code, a tuple each.
-        lengths: The different numbers of ids that a code has, longest first.
+        sequences (`tuple[tuple[int, ...], ...]`): The ids of every code.
+        lengths (`list[int]`): The different numbers of ids that codes have, the largest first.
 
     Raises:
         ValueError: If a code has no ids, an id outside the vocabulary, or the same ids as another code, so that codes
@@ -68,20 +69,20 @@ class CodeTable:
         return [ids[0] if len(ids) == 1 else list(ids) for ids in self.sequences]
 
     def code(self, ids: tuple[int, ...]) -> int | None:
-        """The code of exactly these ids."""
+        """The code that has exactly these ids, or None."""
         return self._codes.get(ids)
 
     def following(self, prefix: tuple[int, ...]) -> Set[int]:
-        """The ids that may come after the beginning of a code; none after a whole one that begins no other."""
+        """The ids that may follow the beginning of a code; none after a whole code that no longer code begins with."""
         return self._following.get(prefix, frozenset())
 
     def matches(self, ids: list[int], position: int) -> list[tuple[int, int]]:
-        """The codes that may start at a position: (number of ids, code) pairs, longest first."""
+        """The codes whose ids stand at a position: (number of ids, code) pairs, the longest first."""
         found = ((n, self._codes.get(tuple(ids[position : position + n]))) for n in self.lengths)
         return [(n, code) for n, code in found if code is not None and position + n <= len(ids)]
 
     def prefix_end(self, ids: list[int], position: int) -> int:
-        """Where the ids from `position` on stop being the beginning of a longer code; `position` if at once."""
+        """The first position at which the ids from `position` on do not begin a longer code any more."""
         end = position
         while end < len(ids) and tuple(ids[position : end + 1]) in self._following:
             end += 1
@@ -102,18 +103,19 @@ class FlatTables:
         return self
 
     def lookup(self, entries: torch.Tensor) -> list[int]:
-        """The ids of a row of entries, an entry being its layer's offset plus its code."""
+        """The ids of entries `(codes,)` in turn, an entry being its layer's offset plus its code."""
         sizes = self.sizes[entries]
         shift = self.starts[entries] - (sizes.cumsum(0) - sizes)
         return self.ids[torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))].tolist()
 
 
 class Split(NamedTuple):
-    """What `read_codes` found.
+    """
+    What `read_codes` found.
 
     Attributes:
         codes: The codes in the pattern's order, or None where there is no reading.
-        position: Without a reading, the furthest position whose id could not be read.
+        position: Where there is none, the furthest position whose id could not be read.
         count: The number of codes read before the one that failed there.
     """
 
@@ -123,17 +125,21 @@ class Split(NamedTuple):
 
 
 def read_codes(ids: list[int], pattern: list[CodeTable], cyclic: bool, partial: bool) -> Split:
-    """Splits ids into the codes of a pattern of tables, if that can be done at all.
+    """
+    Splits ids into the codes of a pattern of tables, if that can be done at all.
 
     Words of several ids may begin like, or be made of, other words, so the split is a search: depth first, the longest
-    code first, no (index in the pattern, position) twice. Where several splits exist, the first of them in that order
-    is taken: at the first code in which two differ, the longer one.
+    code first, and from each pair of an index in the pattern and a position only once. Where several splits exist, the
+    first in that order is taken: at the first code in which two differ, the longer one.
 
     Args:
         ids: The token ids.
         pattern: The table of each code in turn.
         cyclic: Whether the pattern may repeat any number of times, none included; otherwise it is used once.
         partial: Whether the ids may end anywhere in the pattern, also within a code, which is then left out.
+
+    Returns:
+        The codes, or how far the ids could be read.
     """
     least = [0] * (len(pattern) + 1)  # ids that the rest of the pattern takes, at least and at most
     most = list(least)

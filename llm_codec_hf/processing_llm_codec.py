@@ -52,7 +52,7 @@ class LLMCodecProcessor(ProcessorMixin):
         template: How few-shot prompts are written for this model.
 
     Attributes:
-        code_layout ([`CodeLayout`]): Where the codes of each layer stand.
+        code_layout ([`CodeLayout`]): Rows and order of the codes of each layer.
         vq_strides (`tuple[int, ...]`): Latent frames that a code of each layer spans.
         template ([`FewShotTemplate`]): How few-shot prompts are written for this model.
 

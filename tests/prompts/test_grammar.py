@@ -9,7 +9,7 @@ from language_models import Bigram
 
 from llm_codec_hf.backend_llm_codec import InProcessBackend
 from llm_codec_hf.code_tables_llm_codec import CodeTable
-from llm_codec_hf.grammar_llm_codec import AudioGrammar, ConstrainedLogitsProcessor
+from llm_codec_hf.grammar_llm_codec import AudioGrammar, ConstrainedLogitsProcessor, LabelTrie
 from llm_codec_hf.requests_llm_codec import GenerateRequest
 
 END = 9
@@ -142,3 +142,11 @@ def test_ids_that_are_no_clip_are_refused_with_a_reason():
         AudioGrammar([WORDS], [1], "time_major", 0, 2, {END})
     with pytest.raises(ValueError, match="needs `end_ids`"):
         AudioGrammar([WORDS], [1], "time_major", 1, 2)
+
+
+def test_a_label_is_read_back_whole():
+    trie = LabelTrie([[1, 2, END], [1, END]])
+    assert [trie.label([1, 2, END]), trie.label([1, END])] == [0, 1]
+    assert trie.allowed(trie.step(trie.start(), 1)).tolist() == [2, END]
+    with pytest.raises(ValueError, match=r"The ids \[1, 2\] are those of none of the 2 labels"):
+        trie.label([1, 2])
