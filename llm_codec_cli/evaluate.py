@@ -55,10 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Runs the command."""
-    try:
-        from llm_codec_hf.evaluation.command import run
-    except ImportError as error:
-        raise ImportError(f"{error}: evaluation needs `pip install 'llm-codec-hf[eval]'`.") from error
+    from llm_codec_hf.evaluation.command import run
 
     for line in run(args):
         print(line, flush=True)

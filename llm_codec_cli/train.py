@@ -26,9 +26,6 @@ def run(args: Namespace) -> int:
     """Runs the command."""
     from llm_codec_hf.training.command import run
 
-    try:
-        for line in run(args):
-            print(line, flush=True)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{error}: training needs `pip install 'llm-codec-hf[train]'`.") from error
+    for line in run(args):
+        print(line, flush=True)
     return 0

@@ -178,6 +178,9 @@ class Snac(Codec):
     """`hubertsiuzdak/snac_24khz`: 3 codebooks, 0.98 kbps."""
 
     def __init__(self, device: str = "cpu", **config):
+        from llm_codec_hf.extras import require
+
+        require("benchmark", "SNAC", "snac", "einops")
         from snac import SNAC
 
         published = {"sampling_rate": 24000, "encoder_dim": 48, "encoder_rates": [2, 4, 8, 8]}

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 
+from llm_codec_hf.extras import require
+
 from .. import README, RESULTS
 from ..machine import describe, matrix_product_rate
 from . import gpu
 from .codecs import COMPILED, OURS, PEERS, RECOMPUTED, Row
 from .measurements import Case, Measurements, speed
-from .plot import plot
 from .report import duration, megabytes, rate, report, update_readme
 from .worker import Worker
 
@@ -124,6 +125,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None, rows: dict[str, Sequence[Row]] = ROWS) -> None:
     args = parse(argv)
+    require("benchmark", "The picture", "matplotlib")
+    from .plot import plot
+
     for device in args.devices or (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]):
         measurements = Measurements(args.output_dir / f"{device}.jsonl")
         default = [row.key for row in rows[device] if row != COMPILED or device == "cuda"]

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 from llm_codec_hf import LLMCodecConfig, LLMCodecFeatureExtractor, LLMCodecModel, LLMCodecProcessor, save_codec
 
+from ..extras import require
 from ..files.atomic import whole_folder
 from .card import make_model_card
 from .original_checkpoint import (
@@ -171,13 +172,16 @@ def load_tokenizer(tokenizer: str | Path, words: Sequence[str] = ()):
     Loads a tokenizer from a SentencePiece `.model` file, or from a folder or id through `AutoTokenizer`.
 
     Raises:
-        ValueError: where that fails.
+        ImportError: where that takes the sentencepiece package, which is missing.
+        ValueError: where that fails otherwise.
     """
     if Path(tokenizer).suffix == ".model":
         return load_sentencepiece_tokenizer(tokenizer, words)
     try:
         return AutoTokenizer.from_pretrained(str(tokenizer))
     except Exception as error:  # missing, gated, unreachable, damaged, …: each its own class
+        if "sentencepiece" in str(error).lower() or "tiktoken" in str(error):  # without the former it tries the latter
+            require("convert", f"Reading the tokenizer {tokenizer}", "sentencepiece")
         raise ValueError(
             f"No tokenizer could be loaded from {str(tokenizer)!r}; give a SentencePiece .model file, or a folder or "
             f"id that `AutoTokenizer` loads. ({one_line(error)})"

@@ -13,6 +13,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
+from ..extras import require
 from .original_checkpoint import existing_file, one_line
 
 logger = logging.getLogger(__package__)
@@ -41,10 +42,9 @@ def load_sentencepiece_tokenizer(path: str | Path, texts: Sequence[str] = ()) ->
         ValueError: for another file, and for a model of another kind.
     """
     path = existing_file(path, "SentencePiece model")
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise ImportError(f"Reading {path.name} takes the sentencepiece package: pip install sentencepiece") from error
+    require("convert", f"Reading {path.name}", "sentencepiece")
+    import sentencepiece
+
     try:
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:

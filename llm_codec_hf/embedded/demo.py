@@ -10,6 +10,7 @@ import soundfile as sf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
+from ..extras import require
 from ..pipeline_audio_fewshot import AudioFewShotPipeline
 from . import default_codec, default_language_model
 
@@ -30,6 +31,7 @@ def run(output_dir: str | Path = "llm-codec-demo") -> Iterator[str]:
     Raises:
         ImportError: where the language model's package or matplotlib is missing.
     """
+    require("demo", "The demo's picture", "matplotlib")
     started = time.monotonic()
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -91,10 +93,7 @@ def draw(
         title: Name of the clip.
         path: The picture to write.
     """
-    try:
-        from matplotlib.figure import Figure  # no pyplot: no display, no global state
-    except ImportError as error:
-        raise ImportError("The demo's picture needs matplotlib: run `pip install matplotlib`.") from error
+    from matplotlib.figure import Figure  # no pyplot: no display, no global state
 
     duration = len(audio) / rate
     figure = Figure(figsize=(max(6.0, 1.2 * len(words)), 6), layout="constrained")

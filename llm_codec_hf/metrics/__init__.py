@@ -7,6 +7,8 @@ They load from the installed package, without network. [`AudioMetric`] says what
 
 from pathlib import Path
 
+from ..extras import require
+
 METRICS = ("dnsmos", "mel_distance", "mr_stft", "pesq", "si_sdr", "stoi", "wer")
 
 
@@ -32,10 +34,9 @@ def load_metric(name: str, **kwargs):
     """
     if name not in METRICS:
         raise ValueError(f"There is no metric {name!r}: choose one of {', '.join(METRICS)}.")
-    try:
-        import evaluate
-    except ImportError as error:
-        raise ImportError(f"Metrics need `evaluate` ({error}): run `pip install 'llm-codec-hf[eval]'`.") from error
+    require("eval", f"The metric {name}", "datasets", "evaluate", "requests")
+    import evaluate
+
     kwargs.setdefault("keep_in_memory", kwargs.get("num_process", 1) == 1)
     return evaluate.load(str(Path(__file__).parent / name), **kwargs)
 

@@ -252,15 +252,6 @@ def test_command_line(clips_dir, tmp_path, capsys):
     assert "root=" in capsys.readouterr().err
 
 
-def test_a_missing_package_names_the_extra(monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.startswith("llm_codec_hf.evaluation.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "scipy.special", None)
-    assert main(["evaluate", "--list"]) == 2
-    error = capsys.readouterr().err
-    assert "scipy.special" in error and "pip install 'llm-codec-hf[eval]'" in error
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
 def test_what_the_original_episodes_are_worth(capsys):
     assert main(["evaluate", "--scp", str(SHARED / "original" / "acc_9way_1_shot.scp")]) == 0

