@@ -33,7 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = underscored(sys.argv[1:] if argv is None else argv)
     args = make_parser(argv).parse_args(argv)
-    args.given = argv[1:]
     try:
         status = args.run(args)
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .codec import find_device, load_config, model_path
 from .errors import named
-from .options import add_model, add_no_instruction, count, labels, layers
+from .options import add_model, count, labels, layers
 
 TITLE = "Labels audio by examples."
 DETAILS = (
@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--labels", type=labels, metavar="A,B", help="labels to choose from; all by default")
     parser.add_argument("--shots", type=count, metavar="N", help="examples per label, first by name; all by default")
     parser.add_argument("--layers", type=layers, default=(0,), help="layers in the prompt: 0 (default), or 0,1,2")
-    add_no_instruction(parser)
+    parser.add_argument("--no_instruction", action="store_true", help="leave out the sentence that names the labels")
     parser.add_argument("--json", action="store_true", help="print a JSON object per query")
     add_model(parser)
     parser.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from .codec import load_model
-from .files import find_targets, for_each, load_codes, new_file
+from .files import find_targets, for_each, load_codes
 from .options import add_model, add_output
 from .progress import progress
 
@@ -28,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Runs the command."""
     from llm_codec_hf.audio_llm_codec import write_wav
+    from llm_codec_hf.files.atomic import whole_file
     from llm_codec_hf.files.encoded_clip import decode_clip
 
     # beside the codes there may be the audio that they were made of
@@ -37,7 +38,7 @@ def run(args: Namespace) -> int:
     def decode(path: Path) -> None:
         clip = load_codes(path, model, args)
         blocks = decode_clip(model, clip)
-        with new_file(targets[path]) as temporary, progress(path, blocks, clip.length, clip.sampling_rate) as blocks:
+        with whole_file(targets[path]) as temporary, progress(path, blocks, clip.length, clip.sampling_rate) as blocks:
             write_wav(temporary, blocks, clip.sampling_rate)
         print(targets[path])
 

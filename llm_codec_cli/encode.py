@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from .codec import load_model, model_path
-from .files import encode_file, find_targets, for_each, new_file
+from .files import encode_file, find_targets, for_each
 from .options import add_audio, add_model, add_output
 
 TITLE = "Encodes audio to files of codes."
@@ -28,13 +28,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Runs the command."""
     from llm_codec_hf import LLMCodecFeatureExtractor
+    from llm_codec_hf.files.atomic import whole_file
 
     targets = find_targets(args, ".safetensors")
     model, feature_extractor = load_model(args), LLMCodecFeatureExtractor.from_pretrained(model_path(args))
 
     def encode(path: Path) -> None:
         clip = encode_file(path, model, feature_extractor, args)
-        with new_file(targets[path]) as temporary:
+        with whole_file(targets[path]) as temporary:
             clip.save(temporary)
         print(targets[path])
 

@@ -1,9 +1,15 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """`llm-codec evaluate`."""
 
-from argparse import ArgumentParser, Namespace
+import argparse
+import dataclasses
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
-from .options import add_model, add_no_instruction, count, layers
+from .fields import add_fields, given_fields, import_alone, to_arguments
 
 TITLE = "Measures few-shot accuracy, and how sure it is."
 DETAILS = (
@@ -14,49 +20,108 @@ EXAMPLES = (
     "evaluate --list",
     "evaluate percussion --root AUDIO/tasks --output_dir results",
     "evaluate clips/ --ways 2 --shots 1 3 5 --episodes 100 --output_dir results",
+    "evaluate run.yaml --output_dir results",
     "evaluate --scp acc_9way_1_shot.scp",
     "evaluate clips/ --server http://127.0.0.1:8000/v1 --output_dir results",
 )
+HIDDEN = ("root", "audio_root", "output_dir")  # folders of one machine, which say nothing to others
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="a task's name, its YAML file, or a folder of clips")
+    config = import_alone("llm_codec_hf.evaluation.configuration").EvaluationConfig
+    parser.add_argument(
+        "tasks",
+        nargs="*",
+        metavar="TASK",
+        help="a task's name, its YAML file, or a folder of clips; or a YAML file of these options, which arguments "
+        "override",
+    )
     parser.add_argument("--list", action="store_true", help="print the tasks that ship with the package")
-    parser.add_argument("--root", metavar="DIR", help="the folder that the tasks' folders of clips are in")
-    parser.add_argument("--scp", metavar="FILE", help="episodes of the original's kind; says what they are worth")
-    parser.add_argument("--audio_root", metavar="DIR", help="what the entries of --scp are relative to; then asks them")
-    parser.add_argument("--output_dir", metavar="DIR", help="the folder to write, or to go on with")
-    parser.add_argument("--ways", type=count, nargs="+", metavar="N", help="labels to choose from")
-    parser.add_argument("--shots", type=count, nargs="+", metavar="K", help="examples per label")
-    parser.add_argument("--episodes", type=count, metavar="N", help="episodes of each number of ways and of shots")
-    parser.add_argument("--queries_per_support", type=count, metavar="N", help="queries that share their examples")
-    parser.add_argument("--repeats", type=count, metavar="N", help="how often the examples stand in the prompt")
-    parser.add_argument("--seconds", type=float, metavar="S", help="how much of a clip is taken")
-    parser.add_argument("--layers", type=layers, help="layers of the codec in the prompt, such as 0 or 0,1,2")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the episodes")
-    add_no_instruction(parser)
-    parser.add_argument("--template", metavar="JSON", help="fields of a FewShotTemplate, as JSON")
-    parser.add_argument(
-        "--scoring", metavar="S", default="support_shuffled", help="what stands for the model; by default %(default)s"
-    )
-    parser.add_argument(
-        "--generated", nargs="*", default=(), metavar="G", help="ways besides: generated, prefix_match, uniaudio"
-    )
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="of audio answers; 0 by default")
-    parser.add_argument("--top_p", type=float, default=1.0, metavar="P", help="of audio answers that are drawn")
-    parser.add_argument("--language_model", metavar="LM", help="the language model, an id or a folder")
-    parser.add_argument("--dtype", default="auto", metavar="T", help="of the language model: bfloat16, float32, …")
-    parser.add_argument("--server", metavar="URL", help="ask a served model; its key from OPENAI_API_KEY, if any")
-    parser.add_argument("--batch_size", type=count, default=64, metavar="N", help="prompts at once, at most")
-    parser.add_argument("--num_processes", type=count, default=1, metavar="N", help="processes, by accelerate")
-    add_model(parser)
+    add_fields(parser, config, skip=("tasks", "no_instruction"))
+    # without a value of its own, which could be a task that follows
+    flag = next(field for field in dataclasses.fields(config) if field.name == "no_instruction")
+    parser.add_argument("--no_instruction", action="store_true", default=argparse.SUPPRESS, help=flag.metadata["help"])
 
 
-def run(args: Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from llm_codec_hf.evaluation.command import run
+    from llm_codec_hf.evaluation.building import make_tasks, run_evaluation
+    from llm_codec_hf.evaluation.episodes import describe_scp
+    from llm_codec_hf.evaluation.tasks import list_tasks, load_task
 
-    for line in run(args):
-        print(line, flush=True)
+    if args.list:
+        for name in list_tasks():
+            print(f"{name}\t{load_task(name).description}")
+        return 0
+    config = make_config(args)
+    if config.scp:
+        for line in describe_scp(config.scp).lines():
+            print(line, flush=True)
+        if not config.asks:
+            print("Nothing was asked: add --audio_root, the folder that the entries are relative to.")
+            return 0
+    if config.num_processes > 1 and "LOCAL_RANK" not in os.environ:
+        make_tasks(config)  # what is wrong with them is said once
+        launch(config)
+        is_main_process = True
+    else:
+        shown = dataclasses.replace(config, **{name: name.upper() for name in HIDDEN if getattr(config, name)})
+        command = shlex.join(["llm-codec", "evaluate", *to_arguments(shown, "tasks")])
+        try:
+            is_main_process = bool(run_evaluation(config, command))
+        except RuntimeError as error:
+            if not config.server:
+                raise
+            raise ValueError(str(error)) from error  # the server's answer is for the user, without a traceback
+    if is_main_process:
+        print(Path(config.output_dir) / "report.md", flush=True)
     return 0
+
+
+def make_config(args: argparse.Namespace):
+    """
+    Makes the `EvaluationConfig` of arguments, among which may be a YAML file with further ones.
+
+    Raises:
+        ValueError: If there are several such files, and as `EvaluationConfig.from_dict` does.
+    """
+    from llm_codec_hf.evaluation.configuration import EvaluationConfig
+    from llm_codec_hf.files.run_settings import read_fields
+
+    fields, given = {}, given_fields(args, EvaluationConfig)
+    paths = [name for name in args.tasks if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file()]
+    runs = {path: content for path in paths if "source" not in (content := read_fields(path, EvaluationConfig))}
+    if len(runs) > 1:
+        raise ValueError(f"One file of options at a time, got {', '.join(runs)}. (A task's file has a `source`.)")
+    for path, content in runs.items():
+        fields = content
+        given["tasks"] = [name for name in args.tasks if name != path]
+    if not given["tasks"]:
+        del given["tasks"]
+    return EvaluationConfig.from_dict(fields | given)
+
+
+def launch(config) -> None:
+    """
+    Runs an evaluation in several processes, among which accelerate divides the devices.
+
+    Args:
+        config: The `EvaluationConfig`.
+
+    Raises:
+        ValueError: If there are too few devices, or a process fails.
+    """
+    import torch
+
+    devices = torch.accelerator.device_count()
+    if 0 < devices < config.num_processes and not config.device:
+        raise ValueError(f"--num_processes {config.num_processes}, but there are {devices} devices here.")
+    environment = {**os.environ, "ACCELERATE_USE_CPU": str(not devices or config.device == "cpu").lower()}
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.num_processes)))
+    # torchrun, for `accelerate launch` starts several processes on a CPU only by MPI
+    command = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(config.num_processes)]
+    command = [sys.executable, "-m", *command, "-m", "llm_codec_cli", "evaluate", *to_arguments(config, "tasks")]
+    done = subprocess.run(command, env=environment)
+    if done.returncode:
+        raise ValueError(f"A process of the {config.num_processes} failed (status {done.returncode}); see above.")

@@ -1,11 +1,10 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The files of a command: what is read, what is written, and a bad one that stops no other."""
 
-import contextlib
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import named, report
@@ -96,15 +95,6 @@ def find_targets(args: Namespace, suffix: str) -> dict[Path, Path]:
             raise ValueError(f"{target} exists; choose another --output, or add --force to overwrite it.")
         targets[path] = target
     return targets
-
-
-@contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside a path, which becomes the path once all is written, and vanishes otherwise."""
-    from llm_codec_hf.files.atomic import whole_file
-
-    with whole_file(path) as temporary:
-        yield temporary
 
 
 def for_each(paths: Sequence[Path], job: Callable[[Path], None], args: Namespace) -> int:

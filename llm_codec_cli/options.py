@@ -33,11 +33,6 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_no_instruction(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that shortens the prompt."""
-    parser.add_argument("--no_instruction", action="store_true", help="leave out the sentence that names the labels")
-
-
 def layers(text: str) -> tuple[int, ...]:
     """Quantizer layers, such as `0,2`."""
     return tuple(int(layer) for layer in text.split(","))

@@ -2,6 +2,9 @@
 """`llm-codec train`."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from .fields import add_fields, given_fields, import_alone
 
 TITLE = "Trains a codec for a language model."
 DETAILS = (
@@ -16,16 +19,25 @@ EXAMPLES = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the command's options."""
-    from llm_codec_hf.training.configuration import arguments
-
-    parser._add_container_actions(arguments())
+    add_fields(parser, import_alone("llm_codec_hf.training.configuration").TrainingConfig)
     parser.add_argument("config", nargs="?", metavar="YAML", help="a file of these options, which arguments override")
 
 
 def run(args: Namespace) -> int:
     """Runs the command."""
-    from llm_codec_hf.training.command import run
+    from llm_codec_hf.files.run_settings import read_fields
+    from llm_codec_hf.training.building import export, make_trainer, write_skipped
+    from llm_codec_hf.training.configuration import TrainingConfig
 
-    for line in run(args):
-        print(line, flush=True)
+    fields = read_fields(args.config, TrainingConfig) if args.config else {}
+    config = TrainingConfig.from_dict(fields | given_fields(args, TrainingConfig))
+    trainer, vocabulary = make_trainer(config)
+    finished = trainer.train()
+    if not trainer.accelerator.is_main_process:
+        return 0
+    write_skipped(trainer.clips.skipped, Path(config.output_dir) / "skipped.jsonl")
+    if finished:
+        print(export(trainer, vocabulary, Path(config.output_dir) / "codec"))
+    else:
+        print(f"Stopped at step {trainer.step} of {config.max_steps}; the same command goes on.")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .code_ids_llm_codec import AudioCodes
+from .fields_llm_codec import from_fields
 
 Content = str | AudioCodes  # an input or an output: a text, or a clip's codes
 PROMPT_LAYERS = (0,)  # the layers that clips in a prompt are written with by default: the words
@@ -51,15 +52,11 @@ class FewShotTemplate:
         A template from a template, from its fields as JSON holds them, or the default from None.
 
         Raises:
-            ValueError: For a field that a template does not have.
+            ValueError: For a field that a template does not have, or of another type.
         """
         if dataclasses.is_dataclass(template):  # may be of this class as remote code
             template = dataclasses.asdict(template)
-        template = template or {}
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := [name for name in template if name not in known]:
-            raise ValueError(f"A template has the fields {known}, got also {unknown}.")
-        return cls(**template)
+        return from_fields(cls, template or {}, "A few-shot template")
 
     @property
     def around(self) -> tuple[str, str, str]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from ..fields_llm_codec import from_fields
 from .clips import Source
 
 RECORDS = Path(__file__).parent / "task_records"
 OUTPUTS = ("label", "audio")
+CONVERTED = ("source", "labels", "ways", "shots", "layers", "questions")  # fields that Task takes in several forms
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Task:
         questions = {str(question): str(answer) for question, answer in (self.questions or {}).items()}
         object.__setattr__(self, "questions", questions)
         if isinstance(self.source, Mapping):
-            object.__setattr__(self, "source", _made(Source, self.source, f"The source of task {self.name!r}"))
+            object.__setattr__(self, "source", from_fields(Source, self.source, f"The source of task {self.name!r}"))
         for problem in self._problems():
             raise ValueError(f"Task {self.name!r}: {problem}")
 
@@ -133,7 +135,7 @@ class Task:
         Raises:
             ValueError: for fields that a task has not, that are missing, or that mean nothing.
         """
-        return _made(cls, record, f"Task {record.get('name')!r}")
+        return from_fields(cls, record, f"Task {record.get('name')!r}", unchecked=CONVERTED)
 
 
 def list_tasks() -> list[str]:
@@ -174,15 +176,3 @@ def load_task(name_or_path: str | Path, **overrides: Any) -> Task:
         source |= {n: None for n in ("folder", "hub", "scp") if n not in kinds}
     rest = {n: v for n, v in overrides.items() if n not in of_source}
     return Task.from_dict({"name": path.stem} | dict(record) | {"source": source} | rest)
-
-
-def _made(kind: type, fields: Mapping[str, Any], what: str):
-    """A dataclass of a mapping, with an error that names what does not fit."""
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(set(fields) - set(known)):
-        raise ValueError(f"{what} has no fields {unknown}; it has {sorted(known)}.")
-    optional = (dataclasses.MISSING, dataclasses.MISSING)
-    needed = [name for name, f in known.items() if (f.default, f.default_factory) == optional]
-    if missing := [name for name in needed if name not in fields]:
-        raise ValueError(f"{what} needs {missing}.")
-    return kind(**fields)

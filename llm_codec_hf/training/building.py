@@ -2,6 +2,7 @@
 """From a configuration to a trainer, and from a trained codec to its folder."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import yaml
@@ -9,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from ..configuration_llm_codec import LLMCodecConfig
-from ..files.atomic import whole_folder
+from ..files.atomic import whole_folder, write_whole
 from ..files.codec_folder import save_codec
 from ..modeling_llm_codec import LLMCodecModel
 from .card import make_card
@@ -81,3 +82,9 @@ def export(trainer: CodecTrainer, vocabulary: Vocabulary, folder: str | Path) ->
         (temporary / "training.yaml").write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
         (temporary / "README.md").write_text(make_card(trainer, model), encoding="utf-8")
     return folder
+
+
+def write_skipped(skipped: list[tuple[str, str]], path: Path) -> None:
+    """Lists the clips that could not be read, with the reason, as a line of JSON each."""
+    lines = [json.dumps({"name": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in skipped]
+    write_whole(path, "".join(lines))

@@ -1,24 +1,18 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""A training run as data: one dataclass, written as YAML or as arguments of `llm-codec train`."""
+"""
+A training run as data: one dataclass, written as YAML or as arguments of `llm-codec train`.
 
-import argparse
+This module stands on the standard library, so that `llm-codec train --help` need not load torch.
+"""
+
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-from transformers import HfArgumentParser
-
-
-def option(default: Any, help: str) -> Any:
-    """A field with its description, which `--help` shows."""
-    if isinstance(default, (list, dict)):
-        return field(default_factory=default.copy, metadata={"help": help})
-    return field(default=default, metadata={"help": help})
+from ..fields_llm_codec import from_fields
+from ..files.run_settings import option
 
 
 @dataclass
@@ -154,44 +148,6 @@ class TrainingConfig:
         A run from its fields.
 
         Raises:
-            ValueError: for fields that a run has not.
+            ValueError: for fields that a run does not have, or of another type.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(fields) - set(known)):
-            raise ValueError(f"A training run has no field {', '.join(unknown)}; it has {', '.join(known)}.")
-        return cls(**fields)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """
-    The fields that a YAML file sets.
-
-    Raises:
-        ValueError: where it is no YAML mapping.
-    """
-    try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path} must hold fields of a run, `name: value` a line; got {type(fields).__name__}.")
-    # YAML 1.1 reads 1e-3, without a point, as a text
-    types = {field.name: field.type for field in dataclasses.fields(TrainingConfig)}
-    return {k: float(v) if types.get(k) is float and isinstance(v, str) else v for k, v in fields.items()}
-
-
-def arguments() -> argparse.ArgumentParser:
-    """The options of a run, one a field, for argparse's `parents`; what is not given is not set."""
-    parser = HfArgumentParser(TrainingConfig, add_help=False)
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-        if action.type is dict:
-            action.type = json_object
-    return parser
-
-
-def json_object(text: str) -> dict:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(text)
-    return value
+        return from_fields(cls, fields, "A training run")

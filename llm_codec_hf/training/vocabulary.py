@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Which words and tokens of a language model a codec speaks, and their frozen embeddings."""
 
-import argparse
 import json
 import re
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, HfArgumentParser, PreTrainedTokenizerBase
 
 from ..configuration_llm_codec import LLMCodecConfig
 from ..embedded import default_language_model
 from ..feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from ..processing_llm_codec import LLMCodecProcessor
-from .configuration import TrainingConfig, arguments
+from .configuration import TrainingConfig
 
 # How vocabularies write a word's beginning: a space, as BPE of bytes ("Ġ") and SentencePiece ("▁") have it.
 WORD = re.compile(r"[Ġ▁][a-z]+")
@@ -157,7 +156,7 @@ def read_words(path: str | Path) -> list[str]:
 
 def main() -> None:
     """`python -m llm_codec_hf.training.vocabulary`, with options of a run: writes its vocabulary to `--output_dir`."""
-    config = TrainingConfig.from_dict(vars(argparse.ArgumentParser(parents=[arguments()]).parse_args()))
+    (config,) = HfArgumentParser(TrainingConfig).parse_args_into_dataclasses()
     open_vocabulary(config).save(config.output_dir)
 
 

@@ -62,7 +62,7 @@ def test_overrides_reach_the_task_and_its_source():
     task = load_task("percussion", shots=(2,), root="elsewhere", seed=7)
     assert (task.shots, task.seed, task.source.root, task.source.folder) == ((2,), 7, "elsewhere", "percussion")
     assert load_task("percussion", hub="some/dataset").source.folder is None
-    with pytest.raises(ValueError, match=r"has no fields \['shot'\]"):
+    with pytest.raises(ValueError, match=r"has no field shot \(is shots meant"):
         load_task("percussion", shot=2)
 
 
@@ -98,7 +98,7 @@ def test_records_of_ones_own(tmp_path):
         ({"source": {"folder": "x", "hub": "y"}}, "got folder and hub"),
         ({"source": {}}, "got none"),
         ({"source": {"folder": "x", "group_pattern": "("}}, "no regular expression"),
-        ({"source": {"folder": "x", "colour": 1}}, r"source of task 't' has no fields \['colour'\]"),
+        ({"source": {"folder": "x", "colour": 1}}, r"source of task 't' has no field colour; it has folder"),
     ],
 )
 def test_records_that_make_no_task_are_refused(fields, message):

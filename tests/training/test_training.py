@@ -24,11 +24,12 @@ from transformers import AutoModel, AutoProcessor, pipeline
 
 from llm_codec_cli import main
 from llm_codec_hf import LLMCodecModel
+from llm_codec_hf.files.run_settings import read_fields
 from llm_codec_hf.training.building import export, make_trainer
 from llm_codec_hf.training.checkpoints import load_checkpoint, save_checkpoint
 from llm_codec_hf.training.code_usage import CodeUsage, dead_code_loss
 from llm_codec_hf.training.codebooks import ProjectedCodebooks, principal_components
-from llm_codec_hf.training.configuration import TrainingConfig, read_yaml
+from llm_codec_hf.training.configuration import TrainingConfig
 from llm_codec_hf.training.learner import Learner, add_weight_norm, fold_weight_norm
 from llm_codec_hf.training.losses import mel_loss
 
@@ -346,10 +347,10 @@ def test_configurations_that_mean_nothing(fields, message):
 
 def test_yaml(tmp_path):
     (tmp_path / "a.yaml").write_text("learning_rate: 1e-3\ncodec: {encoder_dim: 4}\n")
-    assert read_yaml(tmp_path / "a.yaml") == {"learning_rate": 1e-3, "codec": {"encoder_dim": 4}}
+    assert read_fields(tmp_path / "a.yaml", TrainingConfig) == {"learning_rate": 1e-3, "codec": {"encoder_dim": 4}}
     (tmp_path / "b.yaml").write_text("- 1\n")
     with pytest.raises(ValueError, match="must hold fields of a run"):
-        read_yaml(tmp_path / "b.yaml")
+        read_fields(tmp_path / "b.yaml", TrainingConfig)
 
 
 def test_command_line_says_what_is_wrong(capsys, tmp_path):
