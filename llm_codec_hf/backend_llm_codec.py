@@ -1,18 +1,19 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Answers requests with a causal language model in this process; what prompts share is read once."""
 
-import copy
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from os.path import commonprefix
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, TopPLogitsWarper
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from .requests_llm_codec import GenerateRequest, ScoreRequest
+from .caches_llm_codec import branch, repeated
+from .passes_llm_codec import Passes, Way, embedding_entries, tree
+from .requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
+
+LOGITS_AT_ONCE = 2**27  # numbers, at most, of the logits of a pass: half a gigabyte in float32
 
 
 def load_language_model(
@@ -52,7 +53,7 @@ def check_embeddings(model: PreTrainedModel, processor) -> None:
     Raises:
         ValueError: where it has fewer embeddings; the message says how many, and whose words these are.
     """
-    entries, needed = model.get_input_embeddings().weight.shape[0], processor.max_token_id + 1
+    entries, needed = embedding_entries(model), processor.max_token_id + 1
     if entries < needed:
         raise ValueError(
             f"The language model embeds {entries} tokens, but the codec's words take token ids up to {needed - 1}: "
@@ -66,28 +67,40 @@ class InProcessBackend:
 
     Prompts that begin alike (the demonstrations of one support set) are read once up to where they differ, and their
     keys and values are shared. What is left of each prompt runs in batches of equal length, so that no padding ever
-    stands before anything: answers are those of one full pass a request, up to float rounding, for every causal model.
+    stands before anything, and the labels of a request are read together: answers are those of one full pass for each
+    label, up to float rounding. At the first request, and at the first one past a length from which the model works
+    otherwise (a sliding window), a full pass is compared with those that share; where they differ, nothing is shared.
 
     Args:
         model (`PreTrainedModel`): A causal language model.
         batch_size (`int`, defaults to 64): Rows at once, at most.
         tokens_at_once (`int`, defaults to 32768): Rows times their length, at most, which bounds the memory of keys and
-            values (of a 7B model in half precision, 16 GB; of a 135M model, 1.5 GB).
+            values (of a 7B model in half precision, 16 GB; of a 135M model, 1.5 GB), and twice that where labels are
+            rows.
     """
 
     def __init__(self, model: PreTrainedModel, batch_size: int = 64, tokens_at_once: int = 32768):
         self.model = model.eval()
         self.batch_size, self.tokens_at_once = batch_size, tokens_at_once
+        self._passes, self._way, self._turns = Passes(model), Way.PACKED, -1
         self._known: tuple[list[int], Cache | None] = ([], None)
 
     # ---- What is asked
 
     @torch.no_grad()
     def read(self, prefix: list[int]) -> None:
-        """Reads the beginning that prompts to come have, and keeps it until another is read. Nothing else is kept from
-        one call to the next: answers depend on what is asked together, in their rounding, and on nothing before."""
+        """
+        Reads the beginning that prompts to come have, and keeps it until another is read.
+
+        Only this prefix is cached. Results never depend on earlier calls; batching may change the last bits.
+
+        Raises:
+            ValueError: for a prefix longer than the model's context.
+            LanguageModelError: where the model cannot answer.
+        """
         self._check_length(len(prefix))
-        if self._known[0] != prefix:
+        self._choose_way(prefix, len(prefix))
+        if self._way > Way.WHOLE and self._known[0] != prefix:
             self._known = (list(prefix), self._past(prefix))
 
     @torch.no_grad()
@@ -106,19 +119,28 @@ class InProcessBackend:
 
         Raises:
             ValueError: for a request longer than the model's context.
+            LanguageModelError: where the model cannot answer, and where a score is NaN or infinite.
         """
         answers: list[torch.FloatTensor | None] = [None] * len(requests)
         for rows, rests, past in self._batches(requests):
-            outputs = self.model(self._tensor(rests), past_key_values=past, use_cache=True, logits_to_keep=1)
-            first = outputs.logits[:, -1].float().log_softmax(dim=-1).cpu()
-            continuations = [requests[i].continuations for i in rows]
+            continuations = requests[rows[0]].continuations
+            scores, done = torch.zeros(len(rows), len(continuations)), set()
+            for logits, slots in self._tables(rests, past, [ids[:-1] for ids in continuations], requests[rows[0]]):
+                picks = [
+                    (k, slots[beginning], ids[n])
+                    for k, ids in enumerate(continuations)
+                    for n in range(len(ids))
+                    if (beginning := tuple(ids[:n])) in slots and beginning not in done
+                ]
+                done |= slots.keys()
+                if picks:
+                    k, slot, ids = (torch.tensor(column) for column in zip(*picks))
+                    normalizers = torch.stack([row.float().logsumexp(dim=-1) for row in logits])  # a copy a row
+                    picked = logits[:, slot, ids].float() - normalizers[:, slot]
+                    scores.index_add_(1, k, picked.cpu())
+            self._check_scores(scores)
             for row, i in enumerate(rows):
-                answers[i] = first[row, [continuation[0] for continuation in continuations[row]]]
-            for k, column in enumerate(zip_longest(*continuations)):
-                if any(continuation is not None and len(continuation) > 1 for continuation in column):
-                    for row, score in enumerate(self._score_tails(column, branch(outputs.past_key_values))):
-                        if column[row] is not None:
-                            answers[rows[row]][k] += score
+                answers[i] = scores[row].clone()
             if progress is not None:
                 progress(len(rows))
         return answers
@@ -139,6 +161,7 @@ class InProcessBackend:
 
         Raises:
             ValueError: for a request longer than the model's context.
+            LanguageModelError: where the model cannot answer, and where it gives NaN.
         """
         answers: list[list[int]] = [[] for _ in requests]
         for rows, rests, past in self._batches(requests):
@@ -150,38 +173,59 @@ class InProcessBackend:
 
     @torch.no_grad()
     def stream(self, request: GenerateRequest) -> Iterator[int]:
-        """The ids that `generate` gives for a request, each as soon as it is known."""
+        """The ids that `generate` gives for a request, each as soon as it is known. Errors are those of `generate`."""
         for _, rests, past in self._batches([request]):
             for _, token_id in self._generate([request], rests, past):
                 yield token_id
 
     # ---- What is shared
 
+    def _choose_way(self, ids: list[int], longest: int) -> None:
+        """Compares ways of answering, where none of this length was; ids are a prompt of it."""
+        turns = sum(longest > length for length in self._passes.turning_lengths)
+        if turns > self._turns:
+            self._way, self._turns = min(self._way, self._passes.way(ids, longest)), turns
+
     def _batches(
         self, requests: Sequence[ScoreRequest | GenerateRequest]
     ) -> Iterator[tuple[list[int], list[list[int]], Cache | None]]:
-        """The requests' places, what is left of their prompts, all of one length, and the keys and values before it."""
-        for longest in {request.longest for request in requests}:
-            self._check_length(longest)
+        """
+        The requests' indices, what is left of their prompts, and the keys and values before it. The prompts of a batch
+        are of one length, and their continuations, if any, are the same.
+        """
+        if not requests:
+            return
+        longest = max(requests, key=lambda request: request.longest)
+        self._check_length(longest.longest)
+        self._choose_way(longest.prompt, longest.longest)
         for places in self._groups([request.prompt for request in requests]):
             shared = self._shared([requests[i].prompt for i in places])
             prefix = requests[places[0]].prompt[:shared]
             before = None
             if shared:
                 before = self._known[1] if prefix == self._known[0] else self._past(prefix)
-            by_length = defaultdict(list)
+            alike = defaultdict(list)
             for i in places:
-                by_length[len(requests[i].prompt)].append(i)
-            for length, same in sorted(by_length.items()):
+                continuations = getattr(requests[i], "continuations", ())
+                alike[len(requests[i].prompt), tuple(map(tuple, continuations))].append(i)
+            for (length, continuations), same in sorted(alike.items()):
                 longest = max(requests[i].longest for i in same)
-                size = max(1, min(self.batch_size, self.tokens_at_once // longest))
+                nodes = len(tree([ids[:-1] for ids in continuations])) if self._way is Way.PACKED else 0
+                longest = max(longest, length + nodes)
+                kept = nodes + 1 if self._passes.keeps_logits else longest
+                size = max(1, min(self.batch_size, self.tokens_at_once // longest, self._positions // kept))
                 for start in range(0, len(same), size):
                     rows = same[start : start + size]
-                    past = None if before is None else repeated(before, len(rows), longest - shared)
+                    past = None if before is None else repeated(before, [0] * len(rows), longest - shared)
                     yield rows, [requests[i].prompt[shared:] for i in rows], past
 
+    @property
+    def _positions(self) -> int:
+        """How many positions may have logits at once."""
+        return max(1, LOGITS_AT_ONCE // self._passes.vocabulary)
+
     def _groups(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
-        """Places of prompts which begin with what was read, and of those which have half of their ids in common."""
+        """Indices of prompts which begin with what was read, and of those which have half of their ids in common."""
         known = self._known[0]
         group = [i for i, prompt in enumerate(prompts) if known and prompt[: len(known)] == known]
         if group:
@@ -201,6 +245,8 @@ class InProcessBackend:
 
     def _shared(self, prompts: list[list[int]]) -> int:
         """How many of their first ids to read once; at least the last of each prompt is left, for what it predicts."""
+        if self._way is Way.WHOLE:
+            return 0
         known = len(self._known[0])
         if known and all(len(prompt) > known and prompt[:known] == self._known[0] for prompt in prompts):
             return known
@@ -208,17 +254,45 @@ class InProcessBackend:
 
     # ---- Passes
 
-    def _score_tails(self, continuations: Sequence[list[int] | None], past: Cache) -> list[float]:
-        """Log-probabilities of continuations after their first id, one a row; padding on the right changes nothing."""
-        ids = [continuation or [0] for continuation in continuations]
-        length = max(map(len, ids)) - 1
-        inputs = [row[:-1] + [0] * (length + 1 - len(row)) for row in ids]
-        logits = self.model(self._tensor(inputs), past_key_values=past, use_cache=True).logits
-        scores = []
-        for row, predicted in zip(ids, logits):
-            targets = torch.tensor(row[1:], dtype=torch.long, device=logits.device)[:, None]
-            scores.append(predicted[: len(row) - 1].float().log_softmax(dim=-1).gather(1, targets).sum().item())
-        return scores
+    def _tables(
+        self, rests: list[list[int]], past: Cache | None, paths: list[list[int]], request: ScoreRequest
+    ) -> Iterator[tuple[torch.Tensor, dict[tuple[int, ...], int]]]:
+        """
+        Logits `(rows, slots, vocabulary)` after each row and after each beginning of the paths behind it, some paths at
+        a time, and the slot of each beginning.
+        """
+        beginnings, rows = tree(paths), len(rests)
+        inner = {beginning[:-1] for beginning in beginnings}
+        ends = sorted((beginning for beginning in beginnings if beginning not in inner), key=len)  # for little padding
+        steps, context = max(map(len, ends), default=0), self._passes.context or float("inf")
+        if self._way is Way.PACKED and len(request.prompt) + len(beginnings) <= context:
+            for some in _parts(ends, max(1, self._positions // rows // max(1, steps))):
+                logits, _ = self._passes(rests, None if past is None else branch(past), share=False, paths=some)
+                yield logits, {(): 0} | {node: i + 1 for i, node in enumerate(tree(some))}
+            return
+        kept = steps + 1 if self._passes.keeps_logits else request.longest
+        size = max(1, min(self.tokens_at_once // (rows * request.longest), self._positions // (rows * kept)))
+        first = 0  # how much of a path is read before the rows of labels are
+        if self._way > Way.WHOLE:
+            logits, past = self._passes(rests, past)
+            yield logits, {(): 0}
+            if not ends:
+                return
+            first = 1
+        for some in _parts(ends or [()], size):
+            steps = len(some[-1])
+            tails = [[*path, *[0] * (steps - len(path))] for path in some]  # padding on the right changes nothing
+            if first:
+                cache = repeated(past, [row for row in range(rows) for _ in some], steps)
+                logits, _ = self._passes(tails * rows, cache, keep=steps)
+            else:
+                logits, _ = self._passes([row + tail for row in rests for tail in tails], keep=steps + 1, share=False)
+            slots = {
+                path[:n]: k * (steps + 1 - first) + n - first
+                for k, path in enumerate(some)
+                for n in range(first, len(path) + 1)
+            }
+            yield logits.reshape(rows, -1, logits.shape[-1]), slots
 
     def _generate(
         self, requests: list[GenerateRequest], rests: list[list[int]], past: Cache | None
@@ -228,42 +302,54 @@ class InProcessBackend:
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         allowed = [self._allowed(request, state) for request, state in zip(requests, states)]
         going = {row for row in range(len(requests)) if allowed[row] is None or len(allowed[row])}
+        shares = self._way > Way.WHOLE
         inputs, step = rests, 0
         while going:
-            outputs = self.model(self._tensor(inputs), past_key_values=past, use_cache=True, logits_to_keep=1)
-            past, logits = outputs.past_key_values, outputs.logits[:, -1].float().cpu()
-            inputs, step = [[0] for _ in requests], step + 1
+            logits, past = self._passes(inputs, past, share=shares)
+            logits = logits[:, -1].float().cpu()
+            fresh, step = [0] * len(requests), step + 1
             for row in sorted(going):
                 request = requests[row]
+                self._passes.check(logits[row] if allowed[row] is None else logits[row, allowed[row]])
                 token_id = choose(logits[row], allowed[row], request, generators[row])
                 if token_id in request.stop_ids:
                     going.remove(row)
                     continue
                 yield row, token_id
-                inputs[row] = [token_id]
+                fresh[row] = token_id
                 if request.constraint:
                     states[row] = request.constraint.step(states[row], token_id)
                     allowed[row] = self._allowed(request, states[row])
                 if step == request.max_new_tokens or allowed[row] is not None and not len(allowed[row]):
                     going.remove(row)
+            inputs = [[token_id] if shares else [*row, token_id] for row, token_id in zip(inputs, fresh)]
 
     @staticmethod
     def _allowed(request: GenerateRequest, state) -> torch.LongTensor | None:
         return request.constraint.allowed(state) if request.constraint else None
 
     def _past(self, prefix: list[int]) -> Cache:
-        return self.model(self._tensor([prefix]), use_cache=True, logits_to_keep=1).past_key_values
+        return self._passes([prefix])[1]
 
-    def _tensor(self, ids: list[list[int]]) -> torch.LongTensor:
-        return torch.tensor(ids, device=self.model.get_input_embeddings().weight.device)
+    def _check_scores(self, scores: torch.FloatTensor) -> None:
+        if (bad := int((~torch.isfinite(scores)).sum())) > 0:
+            raise LanguageModelError(
+                f"{self._passes.name} gives NaN or infinite scores ({bad} of {scores.numel()}): try another dtype, "
+                "such as float32 or bfloat16, and look whether its weights are whole."
+            )
 
     def _check_length(self, longest: int) -> None:
-        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        context = self._passes.context
         if context is not None and longest > context:
             raise ValueError(
                 f"A prompt with its answer has {longest} tokens, {longest - context} more than the language model's "
                 f"context of {context}: give fewer or shorter examples, or fewer layers."
             )
+
+
+def _parts(items: list, size: int) -> list[list]:
+    """Items, so many at a time; one empty part, where there are none."""
+    return [items[start : start + size] for start in range(0, max(1, len(items)), size)]
 
 
 def choose(
@@ -280,70 +366,6 @@ def choose(
             logits = TopPLogitsWarper(request.top_p)(None, logits)
         place = int(torch.multinomial(logits.softmax(dim=-1), 1, generator=generator))
     return place if allowed is None else int(allowed[place])
-
-
-class RoomyLayer(DynamicLayer):
-    """
-    The keys and values that rows have in common, once for each row, with room for those to come, which are written into
-    it: a layer of Transformers makes all of them anew for every step, which takes longer than the step.
-    """
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor, length: int):
-        super().__init__()
-        self._room = keys, values
-        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
-        self._see(length)
-
-    @classmethod
-    def of(cls, layer: DynamicLayer, rows: int, room: int) -> "RoomyLayer":
-        """A layer of one row, for several rows and `room` steps more."""
-        length, buffers = layer.keys.shape[-2], []
-        for tensor in (layer.keys, layer.values):
-            buffers.append(tensor.new_empty(rows, tensor.shape[1], length + room, tensor.shape[3]))
-            buffers[-1][:, :, :length] = tensor
-        return cls(*buffers, length)
-
-    def branch(self) -> "RoomyLayer":
-        """The same as it stands now; what goes on from it is written where others went on, so one at a time may."""
-        return RoomyLayer(*self._room, self.keys.shape[-2])
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
-        start = self.keys.shape[-2]
-        stop = start + key_states.shape[-2]
-        for buffer, states in zip(self._room, (key_states, value_states)):
-            buffer[:, :, start:stop] = states
-        self._see(stop)
-        return self.keys, self.values
-
-    def _see(self, length: int) -> None:
-        self.keys, self.values = (buffer[:, :, :length] for buffer in self._room)
-
-
-def repeated(past: Cache, rows: int, room: int) -> Cache:
-    """The keys and values of one row for several rows, with room for some steps more; `past` stays as it is."""
-    cache, layers = branch(past), []
-    for layer in cache.layers:
-        if type(layer) is DynamicLayer and layer.is_initialized:
-            layers.append(RoomyLayer.of(layer, rows, room))
-        else:
-            layer.reorder_cache(torch.zeros(rows, dtype=torch.long))
-            layers.append(layer)
-    cache.layers = layers
-    return cache
-
-
-def branch(past: Cache) -> Cache:
-    """Keys and values that go on from others, which stay as they are."""
-    cache = copy.copy(past)
-    cache.layers = []
-    for layer in past.layers:
-        if isinstance(layer, RoomyLayer):
-            cache.layers.append(layer.branch())
-        elif type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):  # which put new tensors in place of theirs
-            cache.layers.append(copy.copy(layer))
-        else:  # which may write into theirs
-            cache.layers.append(copy.deepcopy(layer))
-    return cache
 
 
 __all__ = ["InProcessBackend", "check_embeddings", "load_language_model"]

@@ -8,6 +8,10 @@ from typing import Protocol
 import torch
 
 
+class LanguageModelError(ValueError):
+    """A language model that cannot answer; the message names it."""
+
+
 class Constraint(Protocol):
     """
     Which ids an answer may be made of: an automaton over ids. States are never changed, so one constraint serves any

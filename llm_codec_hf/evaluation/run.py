@@ -21,7 +21,7 @@ from ..files.codec_folder import weights_sha256
 from ..modeling_llm_codec import LLMCodecModel
 from ..pipeline_audio_fewshot import encode_clips
 from ..processing_llm_codec import LLMCodecProcessor
-from ..requests_llm_codec import Backend
+from ..requests_llm_codec import Backend, LanguageModelError
 from ..scoring_llm_codec import SCORINGS
 from .answers import GENERATED, answer_labels
 from .audio_answers import answer_audio, target_id
@@ -158,15 +158,37 @@ def _blocks(task: Task, clips: Sequence[Clip]) -> Iterator[list[Episode]]:
 def _answer(
     block: Sequence[Episode], broken: Mapping[str, str], answer: Callable[[Sequence[Episode]], list[dict]]
 ) -> list[dict]:
-    """Records of a support set; of what cannot be asked, since a clip is broken, the reason."""
+    """Records of a support set; of what cannot be asked, since a clip is broken, or answered, the reason."""
     of_support = next((clip for clip, _ in block[0].examples if clip in broken), None)
-    reasons = {e.id: of_support or (e.query if e.query in broken else None) for e in block}
-    asked = [episode for episode in block if reasons[episode.id] is None]
-    records = answer(asked) if asked else []
+    clips = {e.id: of_support or (e.query if e.query in broken else None) for e in block}
+    reasons = {id_: broken[clip] for id_, clip in clips.items() if clip is not None}
+    records = _try(answer, [episode for episode in block if episode.id not in reasons], reasons)
+    return records + [episode.record(failed=reasons[episode.id]) for episode in block if episode.id in reasons]
+
+
+def _try(
+    answer: Callable[[Sequence[Episode]], list[dict]], block: Sequence[Episode], reasons: dict[str, str]
+) -> list[dict]:
+    """Records of the episodes that the language model answers, all together; why it does not, is put into `reasons`."""
+    if not block:
+        return []
+    try:
+        return answer(block)
+    except LanguageModelError as error:
+        if len(block) == 1:
+            reasons[block[0].id] = str(error)
+            return []
+    failing = dict(reasons)
     for episode in block:
-        if (clip := reasons[episode.id]) is not None:
-            records.append(episode.record(failed=broken[clip]))
-    return records
+        _try(answer, [episode], failing)
+    able = [episode for episode in block if episode.id not in failing]
+    if len(able) == len(block):  # only together they fail
+        able, failing = (
+            [],
+            failing | dict.fromkeys((e.id for e in block), "the language model fails on its support set"),
+        )
+    reasons.update(failing)
+    return _try(answer, able, reasons)
 
 
 def encode_named(

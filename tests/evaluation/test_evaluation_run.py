@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from llm_codec_hf.evaluation.clips import Source, load_clips
 from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate
 from llm_codec_hf.evaluation.sampling import make_episodes
 from llm_codec_hf.evaluation.tasks import Task
+from llm_codec_hf.requests_llm_codec import LanguageModelError
 from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, shuffled_queries
 
 LABELS = {"low": 200, "mid": 900, "high": 3000}
@@ -193,6 +195,39 @@ def test_a_broken_clip_fails_its_episodes_alone(task, systems, clips_dir, tmp_pa
     assert len(records) == 96 and 0 < len(failed) < 96
     assert all("low/00.wav" in record["failed"] and not record["predictions"] for record in failed)
     assert json.dumps(summary).count("low/00.wav")
+
+
+def test_episodes_that_the_language_model_fails_are_counted_as_failed(task, codec, processor, tmp_path):
+    """A NaN for one query's words fails that query alone; a model of nothing but NaN fails all."""
+    task = replace(task, ways=(2,), shots=(1,), episodes=12)
+    size = len(processor.tokenizer)
+    names = {"codec": "tiny", "language_model": "bigram"}
+    systems = Systems(codec, processor, InProcessBackend(Bigram(torch.randn(size, size))), names)
+    clips = load_clips(task)
+    block = make_episodes(task, clips, 2, 1)[:6]
+    codes = encode_named(systems, clips, [block])[0]
+    victim = block[0]
+
+    class Fussy(InProcessBackend):
+        """Fails at the query of one episode."""
+
+        def score(self, requests, progress=None):
+            query = processor.few_shot_query(codes[victim.query])
+            if any(request.prompt[-len(query) :] == query for request in requests):
+                raise LanguageModelError("Fussy in float32 gives NaN or infinite scores")
+            return super().score(requests, progress)
+
+    fussy = Systems(codec, processor, Fussy(systems.backend.model), names)
+    summary = evaluate([task], fussy, tmp_path / "one", scoring="raw")
+    failed = {record["episode"]: record["failed"] for record in records_of(tmp_path / "one") if record["failed"]}
+    assert victim.id in failed and len(failed) < 12 and all("Fussy" in reason for reason in failed.values())
+    assert len(summary["failures"]) == len(failed)
+    systems.backend.model.embedding.weight.data[:] = float("nan")
+    summary = evaluate([task], systems, tmp_path / "all")
+    records = records_of(tmp_path / "all")
+    assert len(records) == 12 and all("Bigram in float32 gives NaN" in record["failed"] for record in records)
+    assert all(not record["scores"] and not record["predictions"] for record in records)
+    assert "**No episode was scored.**" in (tmp_path / "all" / "report.md").read_text()
 
 
 # ---- Processes

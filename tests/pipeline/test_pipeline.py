@@ -1,6 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """`pipeline("audio-fewshot")`."""
 
+import copy
 import http.server
 import threading
 
@@ -180,6 +181,17 @@ def test_bad_examples_are_refused(pipe):
         pipe(tone(300), examples=EXAMPLES * 30)
     with pytest.raises(ValueError, match="NaN"):
         pipe(np.full(100, np.nan, np.float32), examples=EXAMPLES)
+
+
+def test_a_language_model_of_nan_is_named(codec, processor, language_model):
+    broken = copy.deepcopy(language_model)
+    broken.model.norm.weight.data[0] = float("nan")
+    pipe = pipeline("audio-fewshot", model=codec, processor=processor, language_model=broken)
+    with pytest.raises(ValueError, match="LlamaForCausalLM.* in float32 gives NaN"):
+        pipe(tone(300), examples=EXAMPLES)
+    for temperature in (0.0, 1.0):
+        with pytest.raises(ValueError, match="LlamaForCausalLM.* in float32 gives NaN"):
+            pipe("an audio of 1+1", examples=SPOKEN, output="audio", temperature=temperature)
 
 
 # ---- Audio out
