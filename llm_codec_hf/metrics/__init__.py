@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..extras import require
 
-METRICS = ("dnsmos", "mel_distance", "mr_stft", "pesq", "si_sdr", "stoi", "wer")
+METRICS = ("dnsmos", "feature_r2", "mel_distance", "mr_stft", "pesq", "si_sdr", "stoi", "wer")
 
 
 def load_metric(name: str, **kwargs):

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from ..configuration_llm_codec import LLMCodecConfig
+from ..embedded.whisper_features import SAMPLING_RATE, make_whisper_features
 from ..files.atomic import whole_folder, write_whole
 from ..files.codec_folder import save_codec
 from ..modeling_llm_codec import LLMCodecModel
@@ -18,7 +19,9 @@ from .codebooks import ProjectedCodebooks
 from .configuration import TrainingConfig
 from .data import open_clips
 from .guidance import Guidance, make_speech_encoder, make_text_encoder
+from .hearing import Hearing
 from .learner import Learner
+from .semantic_head import SemanticHead
 from .trainer import CodecTrainer, make_accelerator
 from .vocabulary import Vocabulary, open_vocabulary
 
@@ -39,14 +42,18 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
     if "encoder_dim" in codec and "latent_dim" not in codec:
         rates = codec.get("encoder_rates", LLMCodecConfig().encoder_rates)
         codec["latent_dim"] = codec["encoder_dim"] * 2 ** len(rates)
+    if config.semantic_channels and codec.get("encoder_type") == "spectral":
+        codec["encoder_options"] = {**codec.get("encoder_options", {}), "semantic_channels": config.semantic_channels}
     codec_config = LLMCodecConfig(**{**codec, "codebook_sizes": sizes})
 
     options = {"split": config.data_split, "config": config.data_config, "streaming": config.streaming}
     options = {} if Path(config.data).is_dir() else options
-    clips = open_clips(config.data, codec_config.sampling_rate, config.seed, **options)
+    clips = open_clips(config.data, codec_config.sampling_rate, config.seed, config.shares, **options)
     eval_clips = open_clips(config.eval_data, codec_config.sampling_rate, config.seed) if config.eval_data else None
+    hearing = make_hearing(config, codec_config.sampling_rate)
     set_seed(config.seed)
-    model, codebooks = LLMCodecModel(codec_config), ProjectedCodebooks(tables, codec_config.latent_dim)
+    model = LLMCodecModel(codec_config)
+    codebooks = ProjectedCodebooks(tables, codec_config.latent_dim, config.semantic_channels)
     guidance = None
     if config.semantic_weight or config.consistency_weight:
         guidance = Guidance(
@@ -55,7 +62,34 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
             make_speech_encoder(config.speech_encoder) if config.consistency_weight else None,
             config.min_cover,
         )
-    return CodecTrainer(Learner(model, codebooks, guidance), config, clips, eval_clips, accelerator), vocabulary
+    head = None
+    if config.head_weight:
+        own = codebooks.channels[0]
+        head = SemanticHead(own.stop - own.start, hearing.whisper.width * len(config.head_layers))
+    learner = Learner(model, codebooks, guidance, head, config.semantic_gradient, config.freeze_codes)
+    return CodecTrainer(learner, config, clips, eval_clips, accelerator, hearing), vocabulary
+
+
+def make_hearing(config: TrainingConfig, sampling_rate: int) -> Hearing | None:
+    """
+    What Whisper hears, if a loss has a weight that needs it.
+
+    Raises:
+        ImportError: If the packages of the default Whisper are missing.
+        ValueError: If the codec's sampling rate is not Whisper's, and for layers that Whisper has not.
+    """
+    layers = (config.feature_layers if config.feature_weight else []) + (
+        config.head_layers if config.head_weight else []
+    )
+    if not layers:
+        return None
+    if sampling_rate != SAMPLING_RATE:
+        raise ValueError(
+            f"Whisper hears audio of {SAMPLING_RATE} Hz, the codec has {sampling_rate} Hz: set `feature_weight` and "
+            "`head_weight` to 0."
+        )
+    whisper = make_whisper_features(config.feature_encoder, config.feature_precision == "bfloat16")
+    return Hearing(whisper, layers)
 
 
 def export(trainer: CodecTrainer, vocabulary: Vocabulary, folder: str | Path) -> Path:
@@ -75,7 +109,7 @@ def export(trainer: CodecTrainer, vocabulary: Vocabulary, folder: str | Path) ->
     model = trainer.learner.fold().to("cpu")
     fields = dataclasses.asdict(trainer.config)
     # paths of one machine say nothing to others
-    for name in ("data", "eval_data", "output_dir", "words", "dictionary"):
+    for name in ("data", "eval_data", "output_dir", "words", "dictionary", "init_from"):
         fields[name] = fields[name] and Path(fields[name]).name
     with whole_folder(folder, overwrite=True) as temporary:
         save_codec(model, vocabulary.processor(model.config, trainer.config.template), temporary)

@@ -32,6 +32,8 @@ class TrainingConfig:
     data_split: str = option("train", "split of a dataset")
     data_config: str | None = option(None, "configuration of a dataset")
     streaming: bool = option(False, "read a dataset as it comes, from start to end; an interrupted run reads it again")
+    shares: dict = option({}, "shares of the clips by source (subfolder of `data`) as JSON; the others share the rest")
+    init_from: str | None = option(None, "folder of `save_warm_start` or of a run, whose weights this run begins with")
     eval_data: str | None = option(None, "folder of audio to evaluate on; by default other draws of `data`")
 
     # ---- The language model and its words
@@ -48,6 +50,7 @@ class TrainingConfig:
 
     # ---- The codec
     codec: dict = option({}, "fields of LLMCodecConfig as JSON; the original's by default")
+    semantic_channels: int = option(0, "latent channels that layer 0 has for itself; 0: it shares all with the others")
 
     # ---- The run
     max_steps: int = option(100_000, "steps after which the run ends")
@@ -62,6 +65,7 @@ class TrainingConfig:
     discriminator_learning_rate: float = option(2e-4, "of the discriminator, on the same course")
     warmup_steps: int = option(200, "steps of rising learning rate")
     max_grad_norm: float = option(1.0, "gradients are scaled down to it")
+    freeze_codes: bool = option(False, "train the decoder alone, from `init_from`: codes stay what they are")
     ema_decay: float = option(0.999, "of the averaged weights, which are evaluated and exported; 0 for none")
     mixed_precision: Literal["no", "bf16"] = option("no", "of accelerate")
     compile: bool = option(False, "compile the activations: on CPUs a step takes 0.6 of the time")
@@ -95,7 +99,19 @@ class TrainingConfig:
     speech_encoder: str | None = option(None, "id or folder of a Whisper; Whisper base of PyPI if none")
     min_cover: float = option(0.7, "share of an utterance that a clip holds for its text to count")
 
+    # ---- What Whisper hears
+    feature_weight: float = option(0.0, "Whisper's hidden states of the decoded audio to those of the original")
+    feature_layers: list[int] = option([2, 3], "layers of Whisper that the loss compares, from 1")
+    feature_after: int = option(0, "steps before that loss starts")
+    head_weight: float = option(0.0, "a head on layer 0 that predicts Whisper's hidden states")
+    head_layers: list[int] = option([6], "layers of Whisper that the head predicts; 6 is the last of Whisper base")
+    semantic_gradient: float = option(0.1, "share of the decoder's gradient that reaches `semantic_channels`")
+    feature_encoder: str | None = option(None, "id or folder of a Whisper; Whisper base of PyPI if none")
+    feature_precision: Literal["bfloat16", "float32"] = option("bfloat16", "of Whisper's matrix products")
+
     # ---- Augmentation
+    min_speed: float = option(1.0, "speed of a clip, at least; it moves the pitch too")
+    max_speed: float = option(1.0, "speed of a clip, at most")
     min_gain_db: float = option(-12.0, "gain of a clip, at least")
     max_gain_db: float = option(6.0, "gain of a clip, at most; peaks stay below 1")
     noise_chance: float = option(0.0, "share of clips with noise added")
@@ -104,7 +120,8 @@ class TrainingConfig:
     log_steps: int = option(50, "steps between two lines of the log")
     eval_steps: int = option(1000, "steps between two evaluations, with audio and spectrograms")
     eval_clips: int = option(16, "clips of an evaluation")
-    eval_metrics: list[str] = option(["mel_distance"], "metrics of llm_codec_hf.evaluation, such as stoi")
+    eval_metrics: list[str] = option(["mel_distance"], "metrics of llm_codec_hf.metrics, such as stoi, feature_r2, wer")
+    eval_language: str | None = option("en", "language of the texts that `wer` counts; none: guessed per clip")
     save_steps: int = option(500, "steps between two checkpoints")
     tracker: str | None = option(None, "tracker of accelerate: tensorboard, wandb, …; log.jsonl is always there")
 
@@ -118,20 +135,27 @@ class TrainingConfig:
                 yield f"`{name}` is missing: name a folder."
         positive = "max_steps max_minutes stop_minutes batch_size gradient_accumulation_steps min_windows learning_rate"
         positive += " num_words min_letters warmup_steps max_grad_norm log_steps eval_steps save_steps eval_clips"
+        positive += " min_speed"
         for name in positive.split():
             if not getattr(self, name) > 0:
                 yield f"`{name}` must be above 0, got {getattr(self, name)!r}."
         if self.max_windows < self.min_windows:
             yield f"`max_windows` ({self.max_windows}) is below `min_windows` ({self.min_windows})."
-        for name in ("layer_dropout", "noise_chance", "min_cover"):
+        for name in ("layer_dropout", "noise_chance", "min_cover", "semantic_gradient"):
             if not 0 <= getattr(self, name) <= 1:
                 yield f"`{name}` is a share from 0 to 1, got {getattr(self, name)!r}."
         if not 0 <= self.ema_decay < 1:
             yield f"`ema_decay` is at least 0 and below 1, got {self.ema_decay!r}."
         if self.words and self.dictionary:
             yield "`words` are taken as they are: leave `dictionary` out."
-        if self.min_gain_db > self.max_gain_db:
-            yield f"`min_gain_db` ({self.min_gain_db}) is above `max_gain_db` ({self.max_gain_db})."
+        for low, high in (("min_gain_db", "max_gain_db"), ("min_speed", "max_speed")):
+            if getattr(self, low) > getattr(self, high):
+                yield f"`{low}` ({getattr(self, low)}) is above `{high}` ({getattr(self, high)})."
+        for name in ("semantic_channels", "quantize_after", "feature_after", "adversarial_after"):
+            if getattr(self, name) < 0:
+                yield f"`{name}` must be 0 or more, got {getattr(self, name)!r}."
+        if self.freeze_codes and not self.init_from:
+            yield "`freeze_codes` keeps the codes of an earlier run: name its folder in `init_from`."
         for field_ in dataclasses.fields(self):
             value = getattr(self, field_.name)
             if field_.name.endswith("_weight") and not value >= 0:

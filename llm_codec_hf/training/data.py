@@ -1,17 +1,18 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """What a codec learns from: clips of audio, drawn at random, the same ones in every run of the same seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import soxr
 import torch
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
-from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, list_folder
+from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, list_folder, whole_length
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -29,7 +30,8 @@ class Clips:
     it and whatever was asked for before.
 
     A source, which is a subfolder, is drawn with a chance that grows with the root of its duration, so that a long one
-    does not drown the others; in it a recording, with one that grows with its duration.
+    does not drown the others; in it a recording, with one that grows with its duration. `shares` set the chances of
+    some sources; the others have what is left, as said.
 
     Args:
         sources (`dict[str, list[Recording]]`): The recordings of each source.
@@ -38,9 +40,10 @@ class Clips:
         seed (`int`): Of the draw.
         skipped (`list[tuple[str, str]]`, *optional*): Names of what could not be read so far, and reasons. What shows
             only when it is decoded is added as it is met, in the process that meets it.
+        shares (`Mapping[str, float]`, *optional*): Source → chance, from 0 to 1.
 
     Raises:
-        ValueError: where there is no recording.
+        ValueError: where there is no recording, and for shares that are not of its sources or sum to more than 1.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Clips:
         sampling_rate: int,
         seed: int = 0,
         skipped: Skipped | None = None,
+        shares: Mapping[str, float] | None = None,
     ):
         self.sources = {name: recordings for name, recordings in sources.items() if recordings}
         self.open_file, self.sampling_rate, self.seed = open_file, sampling_rate, seed
@@ -60,11 +64,13 @@ class Clips:
             logger.warning("Left out %d that cannot be read, such as %s.", len(self.skipped), self.skipped[:3])
         durations = [np.array([r.frames / r.rate for r in recordings]) for recordings in self.sources.values()]
         self.minutes = {name: float(d.sum()) / 60 for name, d in zip(self.sources, durations)}
-        self._source_steps = _steps(np.sqrt([d.sum() for d in durations]))
+        self._source_steps = _steps(_chances(self.minutes, shares or {}))
         self._recording_steps = [_steps(d) for d in durations]
 
     @classmethod
-    def from_folder(cls, folder: str | Path, sampling_rate: int, seed: int = 0) -> "Clips":
+    def from_folder(
+        cls, folder: str | Path, sampling_rate: int, seed: int = 0, shares: Mapping[str, float] | None = None
+    ) -> "Clips":
         """
         Recordings of a folder: FLAC, MP3, OGG, Opus and WAV of any rate. `recordings.list_folder` says where their
         texts are.
@@ -73,10 +79,12 @@ class Clips:
             ValueError: where no audio in it can be read.
         """
         sources, skipped = list_folder(Path(folder))
-        return cls(sources, partial(_path_of, Path(folder)), sampling_rate, seed, skipped)
+        return cls(sources, partial(_path_of, Path(folder)), sampling_rate, seed, skipped, shares)
 
     @classmethod
-    def from_shards(cls, folder: str | Path, sampling_rate: int, seed: int = 0) -> "Clips":
+    def from_shards(
+        cls, folder: str | Path, sampling_rate: int, seed: int = 0, shares: Mapping[str, float] | None = None
+    ) -> "Clips":
         """
         Recordings that `shards.pack` packed, in the order of the folder that it packed.
 
@@ -85,7 +93,7 @@ class Clips:
         """
         from .shards import read_index
 
-        return cls(read_index(folder), partial(_shard_of, Path(folder)), sampling_rate, seed)
+        return cls(read_index(folder), partial(_shard_of, Path(folder)), sampling_rate, seed, shares=shares)
 
     @classmethod
     def from_dataset(
@@ -127,12 +135,17 @@ class Clips:
         """The sources and their minutes, for people."""
         return ", ".join(f"{name} ({minutes:.1f} min)" for name, minutes in self.minutes.items())
 
-    def draw(self, index: int, samples: int) -> TrainingClip:
+    def draw(self, index: int, samples: int, whole: int = 0) -> TrainingClip:
         """
         Clip number `index`, of a length.
 
         What is silent or cannot be decoded is drawn again. A recording that failed before is tried like any other:
         processes that have met different ones draw the same clips.
+
+        Args:
+            index: Number of the clip.
+            samples: Its length.
+            whole: A recording with a text of at most so many samples is given whole, whatever its length.
 
         Raises:
             ValueError: where a thousand draws gave nothing.
@@ -143,7 +156,8 @@ class Clips:
             source = int(self._source_steps.searchsorted(generator.random(), side="right"))
             number = int(self._recording_steps[source].searchsorted(generator.random(), side="right"))
             recording = self.sources[names[source]][number]
-            clip = cut(recording, self.open_file, samples, self.sampling_rate, generator, self.skipped)
+            length = whole_length(recording, self.sampling_rate, whole) or samples
+            clip = cut(recording, self.open_file, length, self.sampling_rate, generator, self.skipped)
             if clip is not None:
                 return clip
         raise ValueError(
@@ -152,7 +166,9 @@ class Clips:
         )
 
 
-def open_clips(source: str | Path, sampling_rate: int, seed: int = 0, **options) -> "Clips | StreamedClips":
+def open_clips(
+    source: str | Path, sampling_rate: int, seed: int = 0, shares: Mapping[str, float] | None = None, **options
+) -> "Clips | StreamedClips":
     """
     What a name stands for: a folder of shards, a folder of audio, or else a dataset.
 
@@ -160,19 +176,22 @@ def open_clips(source: str | Path, sampling_rate: int, seed: int = 0, **options)
         source (`str` or `Path`): The name.
         sampling_rate (`int`): Of the clips, in Hz.
         seed (`int`): Of the draw.
+        shares (`Mapping[str, float]`, *optional*): As [`Clips`] takes them, for folders alone.
         options: Of `Clips.from_dataset`, for a dataset alone.
 
     Raises:
-        ValueError: where no audio can be read.
+        ValueError: where no audio can be read, and for options that are not of such a source.
     """
     from .shards import INDEX
 
     if not Path(source).is_dir():
+        if shares:
+            raise ValueError(f"{source} is a dataset, which is one source: leave `shares` out.")
         return Clips.from_dataset(str(source), sampling_rate, seed, **options)
     if options:
         raise ValueError(f"{source} is a folder; {', '.join(options)} is for datasets.")
     opened = Clips.from_shards if (Path(source) / INDEX).is_file() else Clips.from_folder
-    return opened(source, sampling_rate, seed)
+    return opened(source, sampling_rate, seed, shares)
 
 
 def batch_windows(seed: int, step: int, min_windows: int, max_windows: int) -> int:
@@ -214,6 +233,24 @@ def augment(
         clip = clip + noise * np.sqrt(np.mean(clip**2) / np.mean(noise**2)) * 10 ** (-ratio / 20)
     clip = clip * min(10 ** (gain / 20), 0.99 / max(np.abs(clip).max(), 1e-6))
     return torch.from_numpy((-clip if flipped < flip_chance else clip).astype(np.float32))
+
+
+def change_speed(audio: torch.Tensor, speed: float, samples: int) -> torch.Tensor:
+    """`(1, n)` played at another speed, as `(1, samples)`; n is `speed` times as many, or one more or less."""
+    faster = soxr.resample(audio[0].numpy(), speed, 1.0)[:samples]
+    return torch.from_numpy(np.pad(faster, (0, samples - len(faster))))[None]
+
+
+def _chances(minutes: Mapping[str, float], shares: Mapping[str, float]) -> np.ndarray:
+    """The chance of each source."""
+    if unknown := sorted(set(shares) - set(minutes)):
+        raise ValueError(f"`shares` names {', '.join(unknown)}; the sources are {', '.join(minutes)}.")
+    total = sum(shares.values())
+    if any(share < 0 for share in shares.values()) or total > 1 + 1e-6 or shares and not total:
+        raise ValueError(f"`shares` are from 0 to 1 and sum to at most 1; got {dict(shares)}.")
+    roots = {name: m**0.5 for name, m in minutes.items() if name not in shares}
+    left = max(0.0, 1 - total) / max(sum(roots.values()), 1e-12)
+    return np.array([shares[name] if name in shares else roots[name] * left for name in minutes])
 
 
 def _steps(weights: np.ndarray) -> np.ndarray:

@@ -145,6 +145,12 @@ def cut(
     return TrainingClip(audio, recording.text, recording.name, min(1.0, needed / recording.frames))
 
 
+def whole_length(recording: Recording, sampling_rate: int, most: int) -> int | None:
+    """Samples of a recording at a rate, if it has a text and no more samples than that; otherwise None."""
+    samples = -(-recording.frames * sampling_rate // recording.rate)
+    return samples if recording.text and samples <= most else None
+
+
 def read_span(file: File, start: int, frames: int) -> np.ndarray:
     """
     Frames of a file, float32, the mean of its channels.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect
+from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, whole_length
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -44,9 +44,10 @@ class StreamedClips:
         # of each lane: the number of the next piece to come, those kept, and where they come from
         self._lanes: dict[int, tuple[int, deque[Recording], Iterator[Recording]]] = {}
 
-    def draw(self, index: int, samples: int) -> TrainingClip:
+    def draw(self, index: int, samples: int, whole: int = 0) -> TrainingClip:
         """
-        Clip number `index`, of a length: of piece number `index`, or of the next that is not silent.
+        Clip number `index`, of a length: of piece number `index`, or of the next that is not silent. A piece with a
+        text of at most `whole` samples is given whole.
 
         Raises:
             ValueError: where a thousand pieces gave nothing, and where the dataset has no audio.
@@ -54,7 +55,8 @@ class StreamedClips:
         generator = np.random.default_rng((self.seed, index))
         for number in range(index, index + MAX_DRAWS):
             piece = self._piece(number, keep_from=index)
-            clip = cut(piece, _file_of, samples, self.sampling_rate, generator, self.skipped)
+            length = whole_length(piece, self.sampling_rate, whole) or samples
+            clip = cut(piece, _file_of, length, self.sampling_rate, generator, self.skipped)
             if clip is not None:
                 return clip
         raise ValueError(

@@ -1,6 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The training loop, on accelerate."""
 
+import dataclasses
 import json
 import math
 import time
@@ -27,16 +28,19 @@ from .checkpoints import (
 )
 from .code_usage import CodeUsage
 from .configuration import TrainingConfig
-from .data import Clips, augment, batch_windows
+from .data import Clips, augment, batch_windows, change_speed
 from .discriminator import (
     MultiFrequencyDiscriminator,
     discriminator_loss,
     feature_matching_loss,
     generator_adversarial_loss,
 )
+from .hearing import Hearing
 from .learner import Learner
 from .losses import FULL_BAND, mel_loss, sub_band_stft_loss
+from .recordings import TrainingClip
 from .validation import evaluate_learner
+from .warm_start import load_warm_start
 
 logger = logging.get_logger(__name__)
 
@@ -45,6 +49,8 @@ FITTED = 2**40
 FITTED_CLIPS = 256
 EVALUATED = 2**41
 EVALUATED_WINDOWS = 16  # in a clip, 3.84 s
+EVALUATED_WHOLE = 33  # windows of a recording with a text, at most, for it to be heard whole: 7.92 s
+MEASURED_CLIPS = 32  # on which Whisper's channels are measured
 
 
 class TrainingBatches(Dataset):
@@ -65,7 +71,7 @@ class TrainingBatches(Dataset):
         windows = batch_windows(config.seed, step, config.min_windows, config.max_windows)
         first = (number * self.processes + self.process) * config.batch_size
         indices = range(first, first + config.batch_size)
-        clips = [self.clips.draw(index, windows * self.multiple) for index in indices]
+        clips = [self.draw(index, windows * self.multiple) for index in indices]
         gain, chance = (config.min_gain_db, config.max_gain_db), config.noise_chance
         audio = [
             augment(clip.audio, np.random.default_rng((config.seed, index, 1)), gain_db=gain, noise_chance=chance)
@@ -77,6 +83,15 @@ class TrainingBatches(Dataset):
             "covers": [clip.covers for clip in clips],
             "indices": list(indices),
         }
+
+    def draw(self, index: int, samples: int) -> TrainingClip:
+        """Clip number `index`, at a speed of its own."""
+        low, high = self.config.min_speed, self.config.max_speed
+        if low == high == 1.0:
+            return self.clips.draw(index, samples)
+        speed = np.random.default_rng((self.config.seed, index, 4)).uniform(low, high)
+        clip = self.clips.draw(index, round(samples * speed))
+        return dataclasses.replace(clip, audio=change_speed(clip.audio, speed, samples))
 
 
 class CodecTrainer:
@@ -90,6 +105,7 @@ class CodecTrainer:
         clips (`Clips`): To learn from.
         eval_clips (`Clips`, *optional*): To evaluate on; by default other draws of `clips`.
         accelerator (`Accelerator`, *optional*): By default one as the configuration has it.
+        hearing (`Hearing`, *optional*): What Whisper hears, for the feature loss and the learner's head.
     """
 
     def __init__(
@@ -99,6 +115,7 @@ class CodecTrainer:
         clips: Clips,
         eval_clips: Clips | None = None,
         accelerator: Accelerator | None = None,
+        hearing: Hearing | None = None,
     ):
         self.config, self.clips, self.eval_clips = config, clips, eval_clips
         self.output_dir = Path(config.output_dir)
@@ -106,8 +123,14 @@ class CodecTrainer:
         self.device = self.accelerator.device
         # another share of the parameters learns before quantization starts than after
         self.learner, self.codec = learner.to(self.device), learner.model.config
+        self.hearing = hearing and hearing.to(self.device)
         self.optimizer = torch.optim.AdamW(
-            learner.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-4, fused=True
+            [parameter for parameter in learner.parameters() if parameter.requires_grad],
+            lr=config.learning_rate,
+            betas=(0.8, 0.99),
+            eps=1e-6,
+            weight_decay=1e-4,
+            fused=True,
         )
         self.ddp, self.optimizer = self.accelerator.prepare(learner, self.optimizer)
         self.discriminator = None
@@ -130,6 +153,7 @@ class CodecTrainer:
         self.ema = [parameter.detach().clone() for parameter in learner.parameters()]
         self.usage = CodeUsage(self.codec.codebook_sizes, self.device)
         self.step, self.minutes = 0, 0.0
+        self.fitted = False  # whether the codebooks have been fitted: quantization begins with that
 
     # ---- The loop
 
@@ -155,6 +179,11 @@ class CodecTrainer:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self.load()
+        elif config.init_from:
+            load_warm_start(self, config.init_from)
+        if config.freeze_codes and not self.fitted:
+            raise ValueError(f"`freeze_codes` keeps codes, but {config.init_from} had not begun to quantize.")
+        self.measure_hearing()
         if config.tracker:
             accelerator.init_trackers("llm_codec", config={k: str(v) for k, v in vars(config).items()})
         batches = TrainingBatches(
@@ -173,7 +202,7 @@ class CodecTrainer:
         started, last = self.minutes, time.monotonic()
         progress = tqdm(total=config.max_steps, initial=self.step, disable=not accelerator.is_main_process)
         while not self.finished and self.minutes - started < config.stop_minutes:
-            if self.step == config.quantize_after:
+            if not self.fitted and self.step >= config.quantize_after:
                 self.fit_codebooks()
             losses = self.train_step([next(loader) for _ in range(per_step)])
             # all processes go by one clock, or one would stop while the others wait for it
@@ -184,7 +213,7 @@ class CodecTrainer:
             progress.update()
             if self.step % config.log_steps == 0 or self.finished:
                 record = {"step": self.step, "minutes": round(self.minutes, 2), **losses}
-                if self.step > config.quantize_after:
+                if self.fitted:
                     record |= self.usage.report()
                 self.log(record)
                 progress.set_postfix(mel=losses.get("mel"), refresh=False)
@@ -206,7 +235,7 @@ class CodecTrainer:
         for optimizer, peak in self.optimizers():
             for group in optimizer.param_groups:
                 group["lr"] = peak * self.schedule()
-        quantize = self.step >= config.quantize_after
+        quantize = self.fitted
         layers = len(self.codec.codebook_sizes)
         dead = [self.usage.dead(k, config.dead_after) for k in range(layers)] if config.dead_code_weight else None
         means, counts = {}, None
@@ -214,6 +243,7 @@ class CodecTrainer:
             audio, adversary = batch["audio"].to(self.device), self.adversary_plays
             models = [self.ddp, self.discriminator_ddp] if adversary else [self.ddp]
             with accelerator.accumulate(*models), accelerator.autocast():
+                heard, targets = self.listen(audio)
                 estimate, losses, codes = self.ddp(
                     audio,
                     self.noises(batch["indices"], audio.shape[-1]),
@@ -222,10 +252,13 @@ class CodecTrainer:
                     dead=dead,
                     texts=batch["texts"],
                     covers=batch["covers"],
+                    heard=targets,
                 )
                 estimate = estimate.float()
                 learned = {"discriminator": self.train_discriminator(estimate.detach(), audio)} if adversary else {}
                 losses |= self.reconstruction_losses(estimate, audio)
+                if self.features_matter:
+                    losses["feature"] = self.hearing.feature_loss(estimate, heard, config.feature_layers)
                 losses = {name: getattr(config, f"{name}_weight") * value for name, value in losses.items()}
                 loss = sum(losses.values())
                 if not loss.isfinite():
@@ -235,7 +268,8 @@ class CodecTrainer:
                     )
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
-                    norm = accelerator.clip_grad_norm_(self.learner.parameters(), config.max_grad_norm)
+                    learning = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
+                    norm = accelerator.clip_grad_norm_(learning, config.max_grad_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             for name, value in (losses | learned).items():
@@ -270,6 +304,29 @@ class CodecTrainer:
             losses["adversarial"] = generator_adversarial_loss(fake.logits, config.adversary)
             losses["feature_matching"] = feature_matching_loss(real.features, fake.features)
         return losses
+
+    @property
+    def features_matter(self) -> bool:
+        """Whether the feature loss counts at this step."""
+        return bool(self.config.feature_weight) and self.step >= self.config.feature_after
+
+    def listen(self, audio: torch.Tensor) -> tuple[dict[int, torch.Tensor], torch.Tensor | None]:
+        """What Whisper hears in the originals, layer by layer, and what the head is to predict of it; one pass."""
+        config, learner = self.config, self.learner
+        to_head = config.head_layers if learner.head is not None and not learner.frozen else []
+        layers = {*to_head, *(config.feature_layers if self.features_matter else [])}
+        if not layers:
+            return {}, None
+        heard = self.hearing.listen(audio, sorted(layers))
+        groups = audio.shape[-1] // self.codec.group_length
+        return heard, self.hearing.targets(heard, to_head, groups) if to_head else None
+
+    def measure_hearing(self) -> None:
+        """Measures Whisper's channels where that has not been done; every process does the same."""
+        if self.hearing is not None and self.hearing.unmeasured:
+            samples = self.config.max_windows * self.codec.pad_to_multiple_of
+            drawn = (self.clips.draw(FITTED + i, samples).audio[None] for i in range(MEASURED_CLIPS))
+            self.hearing.measure([audio.to(self.device) for audio in drawn])
 
     @property
     def adversary_plays(self) -> bool:
@@ -326,6 +383,7 @@ class CodecTrainer:
             self.learner.fit_codebooks(clips, self.config.fitted_components)
         for average, parameter in zip(self.ema, self.learner.parameters()):
             average.copy_(parameter.detach())
+        self.fitted = True
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -344,11 +402,11 @@ class CodecTrainer:
     # ---- Evaluation, logs, checkpoints
 
     @cached_property
-    def evaluated(self) -> list[torch.Tensor]:
-        """The clips of every evaluation, each `(1, 1, samples)`."""
-        samples = EVALUATED_WINDOWS * self.codec.pad_to_multiple_of
-        clips = self.eval_clips or self.clips
-        return [clips.draw(EVALUATED + i, samples).audio[None].to(self.device) for i in range(self.config.eval_clips)]
+    def evaluated(self) -> list[TrainingClip]:
+        """The clips of every evaluation. Recordings with a text are whole, so that their words can be counted."""
+        window, clips = self.codec.pad_to_multiple_of, self.eval_clips or self.clips
+        samples, whole = EVALUATED_WINDOWS * window, EVALUATED_WHOLE * window
+        return [clips.draw(EVALUATED + i, samples, whole) for i in range(self.config.eval_clips)]
 
     def evaluate(self) -> None:
         """Evaluates the averaged weights on the main process."""
@@ -357,7 +415,9 @@ class CodecTrainer:
         own = self.use_average()
         self.learner.eval()
         folder = self.output_dir / "samples"
-        metrics = evaluate_learner(self.learner, self.evaluated, self.config, folder, self.step, self.accelerator)
+        metrics = evaluate_learner(
+            self.learner, self.evaluated, self.config, self.fitted, folder, self.step, self.accelerator
+        )
         self.learner.train()
         with torch.no_grad():
             for parameter, value in zip(self.learner.parameters(), own):
@@ -387,11 +447,20 @@ class CodecTrainer:
         tensors |= with_prefix("average", dict(zip(names, self.ema)))
         tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
         tensors |= with_prefix("usage", self.usage.tensors())
+        if self.hearing is not None:
+            tensors |= with_prefix("hearing", dict(self.hearing.named_buffers()))
         if self.discriminator is not None:
             tensors |= with_prefix("discriminator", dict(self.discriminator.named_parameters()))
             tensors |= with_prefix("discriminator_optimizer", optimizer_tensors(self.discriminator_optimizer))
-        state = {"step": self.step, "minutes": self.minutes, "latent_variance": self.learner.latent_variance}
-        save_checkpoint(self.checkpoint, tensors, state)
+        save_checkpoint(self.checkpoint, tensors, {"step": self.step, "minutes": self.minutes, **self.quantization})
+
+    @property
+    def quantization(self) -> dict:
+        """How far quantization has come, for a checkpoint."""
+        return {"fitted": self.fitted, "latent_variance": self.learner.latent_variance}
+
+    def load_quantization(self, state: dict) -> None:
+        self.fitted, self.learner.latent_variance = state["fitted"], state["latent_variance"]
 
     @torch.no_grad()
     def load(self) -> None:
@@ -421,8 +490,10 @@ class CodecTrainer:
         if "discriminator" in modules:
             load_optimizer_tensors(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
         self.usage.load_tensors(without_prefix("usage", tensors))
+        if self.hearing is not None:
+            self.hearing.load_state_dict(without_prefix("hearing", tensors), strict=False)
         self.step, self.minutes = state["step"], state["minutes"]
-        self.learner.latent_variance = state["latent_variance"]
+        self.load_quantization(state)
         logger.info("Going on with %s at step %d.", self.checkpoint, self.step)
 
 

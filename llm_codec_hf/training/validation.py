@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 
 from ..signals.spectrograms import stft_magnitude
 from .configuration import TrainingConfig
 from .learner import Learner
+from .recordings import TrainingClip
 
 KEPT = 4  # clips that are written
 
@@ -18,8 +20,9 @@ KEPT = 4  # clips that are written
 @torch.no_grad()
 def evaluate_learner(
     learner: Learner,
-    clips: list[torch.Tensor],
+    clips: list[TrainingClip],
     config: TrainingConfig,
+    quantized: bool,
     folder: Path,
     step: int,
     accelerator: Accelerator,
@@ -29,38 +32,85 @@ def evaluate_learner(
 
     Args:
         learner: In evaluation mode.
-        clips: Audio, each `(1, 1, samples)` of one length.
+        clips: To evaluate on. Word errors are counted on those that hold all of a recording with a text.
         config: The run.
+        quantized: Whether there is a quantizer yet.
         folder: Where the first clips go, as FLAC and as a picture.
         step: In whose name.
         accelerator: Whose TensorBoard gets them too, where there is one.
 
     Returns:
-        Metric → its mean over the clips on which it did not fail; `metric_layers_1` is of the first layer alone.
+        Metric → its mean over the clips on which it did not fail; `metric_layers_1` is of the first layer alone. `wer`
+        and `cer` are errors over all words and letters.
     """
     from ..metrics import load_metric
 
-    codec, device, samples = learner.model.config, clips[0].device, clips[0].shape[-1]
-    rate = codec.sampling_rate
-    quantized, layers = step >= config.quantize_after, len(codec.codebook_sizes)
+    codec, device = learner.model.config, next(learner.model.parameters()).device
+    rate, window = codec.sampling_rate, codec.pad_to_multiple_of
+    layers = len(codec.codebook_sizes)
     originals, decoded = [], {}
     with torch.compiler.set_stance("force_eager"):
-        for audio in clips:
-            originals.append(audio.flatten().cpu().numpy())
-            noises = learner.model.decoder.draw_noise(0, samples // codec.hop_length, device)
+        for clip in clips:
+            samples = clip.audio.shape[-1]
+            originals.append(clip.audio.flatten().numpy())
+            audio = F.pad(clip.audio[None].to(device), (0, -samples % window))
+            noises = learner.model.decoder.draw_noise(0, audio.shape[-1] // codec.hop_length, device)
             for kept in range(1, layers + 1) if quantized else [layers]:
                 number = torch.tensor([kept], device=device)
-                estimate, _, _ = learner(audio, noises, quantized, layers_kept=number)
-                decoded.setdefault(kept, []).append(estimate.flatten().float().cpu().numpy())
+                with accelerator.autocast():
+                    estimate, _, _ = learner(audio, noises, quantized, layers_kept=number)
+                decoded.setdefault(kept, []).append(estimate.flatten()[:samples].float().cpu().numpy())
     metrics = {}
     for name in config.eval_metrics:
         metric = load_metric(name)
         for kept, predictions in decoded.items():
-            result = metric.compute(predictions=predictions, references=originals, sampling_rate=rate)
-            key = name if kept == layers else f"{name}_layers_{kept}"
-            metrics[key] = None if result["mean"] is None else round(result["mean"], 4)
+            if name == "wer":
+                found = word_errors(metric, clips, predictions, config.eval_language, rate)
+            else:
+                result = metric.compute(predictions=predictions, references=originals, sampling_rate=rate)
+                found = {name: result["mean"]}
+            suffix = "" if kept == layers else f"_layers_{kept}"
+            metrics |= {f"{key}{suffix}": value and round(value, 4) for key, value in found.items()}
     write_samples(folder, originals[:KEPT], decoded[layers][:KEPT], rate, step, accelerator)
     return metrics
+
+
+def word_errors(
+    metric, clips: list[TrainingClip], predictions: list[np.ndarray], language: str | None, sampling_rate: int
+) -> dict[str, float | None]:
+    """
+    Errors over all words (`wer`) and letters (`cer`) of the clips whose text is known and whole, as a quick recogniser
+    hears them: a little worse than the recogniser of reports.
+
+    Args:
+        metric: The module of word errors.
+        clips: The originals.
+        predictions: Decoded audio of each.
+        language: Of the texts.
+        sampling_rate: Of the audio, in Hz.
+
+    Returns:
+        Both; None where no clip has a text.
+    """
+    import jiwer
+
+    from ..metrics.recognition import Recognizer, normalize_text
+
+    heard = [(audio, clip.text) for clip, audio in zip(clips, predictions) if clip.text and clip.covers >= 1]
+    if not heard:
+        return {"wer": None, "cer": None}
+    waveforms, texts = zip(*heard)
+    result = metric.compute(
+        predictions=list(waveforms),
+        references=list(texts),
+        sampling_rate=sampling_rate,
+        language=language,
+        recognizer=Recognizer(quick=True),
+    )
+    known = [(text, details["heard"]) for text, details in zip(texts, result.get("details", [])) if details]
+    pairs = [tuple(normalize_text(text, language) for text in pair) for pair in known]
+    letters = jiwer.cer(*map(list, zip(*pairs))) if pairs else None
+    return {"wer": result["corpus"], "cer": letters}
 
 
 def write_samples(

@@ -1,0 +1,111 @@
+# Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
+"""The weights of a run in half precision, from which another run begins: small enough for a repository."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from .checkpoints import Tensors, load_checkpoint, without_prefix
+
+if TYPE_CHECKING:
+    from .trainer import CodecTrainer
+
+WEIGHTS, AVERAGES, CHECKPOINT = "weights.safetensors", "averages.safetensors", "checkpoint.safetensors"
+LARGEST = torch.finfo(torch.float16).max
+
+
+def save_warm_start(trainer: "CodecTrainer", folder: str | Path) -> Path:
+    """
+    Writes what another run needs to begin where this one stands, in float16 and without the optimizer.
+
+    The folder gets `weights.safetensors` and `averages.safetensors`. The averages alone are enough: a run whose folder
+    lacks the weights begins with the averages in their place.
+
+    Args:
+        trainer (`CodecTrainer`): A run, trained or loaded.
+        folder (`str` or `Path`): Is made; files in it are replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If a weight does not fit into float16.
+    """
+    folder, named = Path(folder), dict(trainer.learner.named_parameters())
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, values in ((WEIGHTS, named.values()), (AVERAGES, trainer.ema)):
+        tensors = {f"learner.{name}": half(name, value) for name, value in zip(named, values)}
+        if trainer.hearing is not None:
+            tensors |= {f"hearing.{name}": value.cpu() for name, value in trainer.hearing.named_buffers()}
+        temporary = folder / f"{file}.tmp"
+        save_file(tensors, temporary, metadata={"state": json.dumps({"step": trainer.step, **trainer.quantization})})
+        os.replace(temporary, folder / file)
+    return folder
+
+
+def half(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A weight in float16, on the CPU."""
+    if not value.abs().max() <= LARGEST:
+        raise ValueError(f"The weight {name} reaches {value.abs().max().item()}, which float16 cannot hold.")
+    return value.detach().to("cpu", torch.float16).contiguous()
+
+
+@torch.no_grad()
+def load_warm_start(trainer: "CodecTrainer", folder: str | Path) -> None:
+    """
+    Begins a run with the weights and averages of another, whose codebooks are not fitted again.
+
+    The heads of training may differ: one that the other run had not begins fresh. A run whose codes are frozen begins
+    with the averages, which are what was exported.
+
+    Args:
+        trainer (`CodecTrainer`): A run that has not begun.
+        folder (`str` or `Path`): What `save_warm_start` wrote, or the `output_dir` of a run, whose checkpoint is in
+            full precision.
+
+    Raises:
+        ValueError: If there is no such folder, or its weights are of another model.
+    """
+    weights, averages, hearing, state = read_warm_start(Path(folder))
+    if trainer.learner.frozen:
+        weights = averages
+    own = dict(trainer.learner.named_parameters())
+    needed = {name: value.shape for name, value in own.items() if not name.startswith("head.")}
+    found = {name: value.shape for name, value in weights.items() if not name.startswith("head.")}
+    if needed != found:
+        different = sorted(name for name in needed.keys() | found.keys() if needed.get(name) != found.get(name))
+        raise ValueError(
+            f"{folder} is of another model, which differs in {len(different)} weights such as {different[0]}: set "
+            "`codec`, `semantic_channels`, the words and the guidance as in that run."
+        )
+    for (name, parameter), average in zip(own.items(), trainer.ema):
+        if name in weights and weights[name].shape == parameter.shape:
+            parameter.copy_(weights[name])
+            average.copy_(averages[name])
+    if trainer.hearing is not None:
+        trainer.hearing.load_state_dict(hearing, strict=False)
+    trainer.load_quantization(state)
+
+
+def read_warm_start(folder: Path) -> tuple[Tensors, Tensors, Tensors, dict]:
+    """The weights, their averages, what was measured of Whisper, and the state of quantization."""
+    if (folder / AVERAGES).is_file():
+        averages, state = read_half(folder / AVERAGES)
+        weights = read_half(folder / WEIGHTS)[0] if (folder / WEIGHTS).is_file() else averages
+        learner = without_prefix("learner", weights), without_prefix("learner", averages)
+        return *learner, without_prefix("hearing", averages), state
+    if (folder / CHECKPOINT).is_file():
+        tensors, state = load_checkpoint(folder / CHECKPOINT)
+        learner, averages = (without_prefix(prefix, tensors) for prefix in ("learner", "average"))
+        return learner, averages, without_prefix("hearing", tensors), state
+    raise ValueError(f"`init_from` {folder} holds neither {AVERAGES} nor {CHECKPOINT}.")
+
+
+def read_half(path: Path) -> tuple[Tensors, dict]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["state"])
