@@ -1,16 +1,12 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The weights of a run in half precision, from which another run begins: small enough for a repository."""
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-from .checkpoints import Tensors, load_checkpoint, without_prefix
+from .checkpoints import Tensors, load_checkpoint, save_checkpoint, without_prefix
 
 if TYPE_CHECKING:
     from .trainer import CodecTrainer
@@ -42,9 +38,7 @@ def save_warm_start(trainer: "CodecTrainer", folder: str | Path) -> Path:
         tensors = {f"learner.{name}": half(name, value) for name, value in zip(named, values)}
         if trainer.hearing is not None:
             tensors |= {f"hearing.{name}": value.cpu() for name, value in trainer.hearing.named_buffers()}
-        temporary = folder / f"{file}.tmp"
-        save_file(tensors, temporary, metadata={"state": json.dumps({"step": trainer.step, **trainer.quantization})})
-        os.replace(temporary, folder / file)
+        save_checkpoint(folder / file, tensors, {"step": trainer.step, **trainer.quantization})
     return folder
 
 
@@ -95,8 +89,8 @@ def load_warm_start(trainer: "CodecTrainer", folder: str | Path) -> None:
 def read_warm_start(folder: Path) -> tuple[Tensors, Tensors, Tensors, dict]:
     """The weights, their averages, what was measured of Whisper, and the state of quantization."""
     if (folder / AVERAGES).is_file():
-        averages, state = read_half(folder / AVERAGES)
-        weights = read_half(folder / WEIGHTS)[0] if (folder / WEIGHTS).is_file() else averages
+        averages, state = load_checkpoint(folder / AVERAGES)
+        weights = load_checkpoint(folder / WEIGHTS)[0] if (folder / WEIGHTS).is_file() else averages
         learner = without_prefix("learner", weights), without_prefix("learner", averages)
         return *learner, without_prefix("hearing", averages), state
     if (folder / CHECKPOINT).is_file():
@@ -104,8 +98,3 @@ def read_warm_start(folder: Path) -> tuple[Tensors, Tensors, Tensors, dict]:
         learner, averages = (without_prefix(prefix, tensors) for prefix in ("learner", "average"))
         return learner, averages, without_prefix("hearing", tensors), state
     raise ValueError(f"`init_from` {folder} holds neither {AVERAGES} nor {CHECKPOINT}.")
-
-
-def read_half(path: Path) -> tuple[Tensors, dict]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["state"])
