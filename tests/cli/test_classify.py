@@ -33,7 +33,7 @@ def as_scores(answer):
         (["--shots", "1"], "cat/1.wav dog/1.wav", {}),
         (["--shots", "2", "--labels", "dog,cat"], "dog/1.wav cat/1.wav dog/2.wav cat/2.wav", {}),
         (["--layers", "0,1,2", "--shots", "1"], "cat/1.wav dog/1.wav", {"layers": (0, 1, 2)}),
-        (["--no-instruction", "--labels", "cat"], "cat/1.wav cat/2.wav cat/3.wav", {"instruction": False}),
+        (["--no_instruction", "--labels", "cat"], "cat/1.wav cat/2.wav cat/3.wav", {"instruction": False}),
     ],
 )
 def test_classify(cli, wav, examples, language_model_dir, expected, options, names, arguments):
