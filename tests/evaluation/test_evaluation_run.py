@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+import yaml
 from conftest import ROOT, SHARED
 from language_models import Bigram, full_pass
 from transformers import pipeline
 
-from llm_codec_cli import main
+from llm_codec_cli import main, make_parser
+from llm_codec_cli.fields import given_fields
 from llm_codec_hf.backend_llm_codec import InProcessBackend
 from llm_codec_hf.evaluation.answers import Prompts, answer_labels, match_prefix, nearest_label, score_labels
 from llm_codec_hf.evaluation.clips import Source, load_clips
+from llm_codec_hf.evaluation.configuration import EvaluationConfig
 from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate
 from llm_codec_hf.evaluation.sampling import make_episodes
 from llm_codec_hf.evaluation.tasks import Task
@@ -269,13 +272,18 @@ def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, 
 def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, tmp_path):
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "one")
     main(arguments)
-    two = command(clips_dir, codec_dir, language_model_dir, tmp_path / "two", "--num_processes", "2")
+    config = make_parser(arguments).parse_args(arguments)  # the same as a file
+    fields = given_fields(config, EvaluationConfig) | {"num_processes": 2, "output_dir": "elsewhere"}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(fields))
+    two = ["evaluate", str(tmp_path / "run.yaml"), "--output_dir", str(tmp_path / "two")]
     done = subprocess.run(
         [sys.executable, "-m", "llm_codec_cli", *two], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| 40/40 [" in done.stderr  # half of the episodes is the first one's
     assert records_of(tmp_path / "two") == records_of(tmp_path / "one")
+    shown = json.loads((tmp_path / "two" / "config.json").read_text())["command"]
+    assert f"evaluate {clips_dir} --ways 2 --shots 1 2 --episodes 40" in shown and "--num_processes 2" in shown
 
 
 def test_command_line(clips_dir, tmp_path, capsys):
