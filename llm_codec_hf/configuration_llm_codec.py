@@ -3,15 +3,14 @@
 
 import bisect
 import math
+from collections.abc import Mapping
 
 from transformers import PreTrainedConfig
 
-KERNEL_SIZE = 7  # of every convolution that keeps its rate, but for the pointwise ones
-DILATIONS = (1, 3, 9)  # of a block's residual units
+from .code_layout_llm_codec import CodeLayout
+from .geometry_llm_codec import DECODER_VARIANTS, ENCODER_VARIANTS, Layer, rate, span
 
-# Steps that a convolution of KERNEL_SIZE sees on either side, and so do a block's residual units together.
-CONV_REACH = KERNEL_SIZE // 2
-BLOCK_REACH = CONV_REACH * sum(DILATIONS)
+SPECTRAL_LATENT_DIM = 256  # where the encoder leaves the latents' channels open
 
 
 class LLMCodecConfig(PreTrainedConfig):
@@ -21,23 +20,30 @@ class LLMCodecConfig(PreTrainedConfig):
     and every 0.03 s in layer 2.
 
     Args:
-        sampling_rate (`int`, defaults to 16000): Samples a second, in Hz.
+        sampling_rate (`int`, defaults to 16000): Samples per second, in Hz.
+        encoder_type (`str`, defaults to `"conv"`): `"conv"` is the original's encoder, of Snake convolutions;
+            `"spectral"` is ours, of log mel spectra and ConvNeXt blocks.
+        decoder_type (`str`, defaults to `"conv"`): `"conv"` is the original's decoder; `"spectral"` is ours, of
+            ConvNeXt blocks and an inverse spectrogram (as Vocos, arXiv 2306.00814). Both types combine freely.
+        encoder_options (`dict`, *optional*): Options of a type other than `"conv"`, whose are the fields below; what
+            is left out has the default of `SPECTRAL_ENCODER_OPTIONS` in `geometry_llm_codec`.
+        decoder_options (`dict`, *optional*): Likewise, of `SPECTRAL_DECODER_OPTIONS`.
         encoder_dim (`int`, defaults to 32): Channels after the encoder's first convolution; every block doubles them.
         encoder_rates (`list[int]`, defaults to `[3, 4, 5, 8]`): Strides of the encoder's blocks.
-        latent_dim (`int`, *optional*): Channels of the latents; `encoder_dim * 2 ** len(encoder_rates)`, and the
-            default.
+        latent_dim (`int`, *optional*): Channels of the latents. With a `"conv"` encoder they must be, and are by
+            default, `encoder_dim * 2 ** len(encoder_rates)`; otherwise they are free, and 256 by default.
         decoder_dim (`int`, defaults to 1536): Channels before the decoder's first block; every block halves them.
         decoder_rates (`list[int]`, defaults to `[8, 5, 4, 3]`): Strides of the decoder's blocks.
         attn_window_size (`int` or `None`, defaults to 8): Frames in a window of local attention; `None` for none.
         attn_head_dim (`int`, defaults to 64): Channels of an attention head.
-        vq_strides (`list[int]`, defaults to `[4, 2, 1]`): Frames a code spans, a quantizer layer each.
-        codebook_sizes (`list[int]`, defaults to `[3248, 32000, 32000]`): Entries a quantizer layer: words, then tokens
-            of the language model.
+        vq_strides (`list[int]`, defaults to `[4, 2, 1]`): Frames that a code spans, per quantizer layer.
+        codebook_sizes (`list[int]`, defaults to `[3248, 32000, 32000]`): Entries per quantizer layer: words, then
+            tokens of the language model.
         noise (`bool`, defaults to `True`): Whether the decoder's blocks add noise.
         depthwise (`bool`, defaults to `True`): Whether the wide convolutions are depthwise.
 
     Raises:
-        ValueError: for a combination that no model can have; the message names both values.
+        ValueError: For a combination that no model can have; the message names both values.
     """
 
     model_type = "llm_codec"
@@ -56,12 +62,21 @@ class LLMCodecConfig(PreTrainedConfig):
         codebook_sizes=(3248, 32000, 32000),
         noise=True,
         depthwise=True,
+        encoder_type="conv",
+        decoder_type="conv",
+        encoder_options=None,
+        decoder_options=None,
         **kwargs,
     ):
         self.sampling_rate = sampling_rate
         self.encoder_dim = encoder_dim
         self.encoder_rates = list(encoder_rates)
-        self.latent_dim = encoder_dim * 2 ** len(self.encoder_rates) if latent_dim is None else latent_dim
+        self.encoder_type, self.decoder_type = encoder_type, decoder_type
+        self.encoder_options = _with_defaults("encoder", encoder_type, ENCODER_VARIANTS, encoder_options)
+        self.decoder_options = _with_defaults("decoder", decoder_type, DECODER_VARIANTS, decoder_options)
+        if latent_dim is None:
+            latent_dim = encoder_dim * 2 ** len(self.encoder_rates) if encoder_type == "conv" else SPECTRAL_LATENT_DIM
+        self.latent_dim = latent_dim
         self.decoder_dim = decoder_dim
         self.decoder_rates = list(decoder_rates)
         self.attn_window_size = attn_window_size
@@ -87,13 +102,40 @@ class LLMCodecConfig(PreTrainedConfig):
         for name in ("encoder_rates", "decoder_rates"):
             if min(getattr(self, name)) < 2:
                 raise ValueError(f"`{name}` takes rates from 2 on, got {getattr(self, name)}.")
+        if self.encoder_type == "conv":
+            self._check_conv_encoder()
+        if self.decoder_type == "conv":
+            self._check_conv_decoder()
+        if rate(self.encoder_layers) != rate(self.decoder_layers):
+            names = {"conv": ("`encoder_rates`", "`decoder_rates`"), "spectral": ("its options", "its options")}
+            raise ValueError(
+                f"The {self.encoder_type!r} encoder ({names[self.encoder_type][0]}) has {rate(self.encoder_layers)} "
+                f"samples per latent frame, the {self.decoder_type!r} decoder ({names[self.decoder_type][1]}) "
+                f"{rate(self.decoder_layers)}; both must have one hop length."
+            )
+        semantic = self.encoder_options.get("semantic_channels", 0)
+        if semantic >= self.latent_dim:
+            raise ValueError(
+                f"`semantic_channels` ({semantic}) of the encoder must be below `latent_dim` ({self.latent_dim})."
+            )
+        CodeLayout(tuple(self.vq_strides))  # checks them
+        if len(self.codebook_sizes) != len(self.vq_strides):
+            raise ValueError(
+                f"`codebook_sizes` {self.codebook_sizes} and `vq_strides` {self.vq_strides} must have one value per "
+                f"quantizer layer; they have {len(self.codebook_sizes)} and {len(self.vq_strides)}."
+            )
+
+    def _check_conv_encoder(self):
         widest = self.encoder_dim * 2 ** len(self.encoder_rates)
         if self.latent_dim != widest:
             raise ValueError(
                 f"`latent_dim` ({self.latent_dim}) must equal the encoder's last width, `encoder_dim` "
                 f"({self.encoder_dim}) doubled by each of the {len(self.encoder_rates)} `encoder_rates`: {widest}."
             )
-        if math.prod(self.encoder_rates) != math.prod(self.decoder_rates):
+        self._check_heads("latent_dim")  # which the encoder attends over
+
+    def _check_conv_decoder(self):
+        if self.encoder_type == "conv" and math.prod(self.encoder_rates) != math.prod(self.decoder_rates):
             raise ValueError(
                 f"`encoder_rates` {self.encoder_rates} and `decoder_rates` {self.decoder_rates} must have one product, "
                 f"the hop length; they have {math.prod(self.encoder_rates)} and {math.prod(self.decoder_rates)}."
@@ -103,58 +145,66 @@ class LLMCodecConfig(PreTrainedConfig):
                 f"`decoder_dim` ({self.decoder_dim}) is halved by each of the {len(self.decoder_rates)} "
                 f"`decoder_rates`, so it must be a multiple of {2 ** len(self.decoder_rates)}."
             )
-        if self.attn_window_size is not None:
-            _check_positive("attn_window_size", [self.attn_window_size])
-            # the encoder attends over latent_dim channels, the decoder over decoder_dim
-            for name in ("latent_dim", "decoder_dim"):
-                if getattr(self, name) % self.attn_head_dim:
-                    raise ValueError(
-                        f"`{name}` ({getattr(self, name)}) must be a multiple of `attn_head_dim` "
-                        f"({self.attn_head_dim}) when `attn_window_size` is set."
-                    )
-            if self.attn_head_dim % 2:
-                raise ValueError(f"`attn_head_dim` ({self.attn_head_dim}) must be even for the rotary embedding.")
-        if any(self.vq_strides[0] % stride for stride in self.vq_strides):
-            raise ValueError(f"Each of `vq_strides` {self.vq_strides} must divide the first, {self.vq_strides[0]}.")
-        if len(self.codebook_sizes) != len(self.vq_strides):
+        self._check_heads("decoder_dim")  # which the decoder attends over
+
+    def _check_heads(self, name):
+        if self.attn_window_size is None:
+            return
+        _check_positive("attn_window_size", [self.attn_window_size])
+        if getattr(self, name) % self.attn_head_dim:
             raise ValueError(
-                f"`codebook_sizes` {self.codebook_sizes} and `vq_strides` {self.vq_strides} must have one value a "
-                f"quantizer layer; they have {len(self.codebook_sizes)} and {len(self.vq_strides)}."
+                f"`{name}` ({getattr(self, name)}) must be a multiple of `attn_head_dim` "
+                f"({self.attn_head_dim}) when `attn_window_size` is set."
             )
+        if self.attn_head_dim % 2:
+            raise ValueError(f"`attn_head_dim` ({self.attn_head_dim}) must be even for the rotary embedding.")
+
+    @property
+    def encoder_layers(self) -> list[Layer]:
+        """What looks sideways in the encoder, from samples to latent frames."""
+        return ENCODER_VARIANTS[self.encoder_type].layers(self)
+
+    @property
+    def decoder_layers(self) -> list[Layer]:
+        """What looks sideways in the decoder, from latent frames to samples."""
+        return DECODER_VARIANTS[self.decoder_type].layers(self)
 
     @property
     def hop_length(self) -> int:
-        """Samples a latent frame."""
-        return math.prod(self.encoder_rates)
+        """Samples per latent frame."""
+        return rate(self.encoder_layers)
 
     @property
     def frame_rate(self) -> float:
-        """Latent frames a second, in Hz."""
+        """Latent frames per second, in Hz."""
         return self.sampling_rate / self.hop_length
 
     @property
     def group_length(self) -> int:
-        """Samples a group: the span of one code of layer 0."""
+        """Samples per group: the span of one code of layer 0."""
         return self.hop_length * self.vq_strides[0]
 
     @property
     def pad_to_multiple_of(self) -> int:
         """Samples to whose multiple audio is padded: whole groups and whole attention windows."""
-        return self.hop_length * math.lcm(self.vq_strides[0], self.attn_window_size or 1)
+        frames = self.vq_strides[0]
+        for layer in (*self.encoder_layers, *self.decoder_layers):
+            frames = math.lcm(frames, layer.window)
+        return self.hop_length * frames
 
     @property
     def codes_per_layer(self) -> list[int]:
-        """Codes a group, a quantizer layer each."""
-        return [self.vq_strides[0] // stride for stride in self.vq_strides]
+        """Codes per group, for each quantizer layer."""
+        return list(CodeLayout(tuple(self.vq_strides)).codes_per_layer)
 
     @property
     def codes_per_group(self) -> int:
-        """Codes a group, all layers."""
-        return sum(self.codes_per_layer)
+        """Codes per group, of all layers."""
+        return CodeLayout(tuple(self.vq_strides)).codes_per_group
 
     @property
     def num_codebooks(self) -> int:
-        """Quantizer layers."""
+        """Number of quantizer layers."""
         return len(self.vq_strides)
 
     # ---- What depends on what. Chunks and streams give exactly what the whole gives because they ask here.
@@ -164,35 +214,19 @@ class LLMCodecConfig(PreTrainedConfig):
 
         A span may reach before the audio's start and past its padded end, into the zeros there.
         """
-        start, stop = self._whole_windows(start - CONV_REACH, stop + CONV_REACH)
-        for rate in reversed(self.encoder_rates):
-            first = start * rate - math.ceil(rate / 2)
-            last = (stop - 1) * rate - math.ceil(rate / 2) + 2 * rate
-            start, stop = first - BLOCK_REACH, last + BLOCK_REACH
-        return start - CONV_REACH, stop + CONV_REACH
+        return span(self.encoder_layers, start, stop)
 
     def decoder_span(self, start: int, stop: int) -> tuple[int, int]:
         """The latent frames, from the first to before the last, that the samples `start … stop - 1` depend on."""
-        start, stop = start - CONV_REACH, stop + CONV_REACH
-        for rate in reversed(self.decoder_rates):
-            start, stop = start - BLOCK_REACH, stop + BLOCK_REACH
-            # step t of a transposed convolution is made of the inputs i with 0 ≤ t + padding - i · rate < 2 · rate
-            padding = math.ceil(rate / 2)
-            start, stop = -(-(start + padding + 1 - 2 * rate) // rate), (stop - 1 + padding) // rate + 1
-        start, stop = self._whole_windows(start, stop)
-        return start - CONV_REACH, stop + CONV_REACH
-
-    def _whole_windows(self, start: int, stop: int) -> tuple[int, int]:
-        window = self.attn_window_size or 1
-        return start // window * window, -(-stop // window) * window
+        return span(self.decoder_layers, start, stop)
 
     def determined_frames(self, samples: int) -> int:
-        """The latent frames that depend on the first so many samples alone."""
+        """Number of leading latent frames computable from the first `samples` samples."""
         stops = range(1, samples // self.hop_length + 1)
         return bisect.bisect_right(stops, samples, key=lambda stop: self.encoder_span(stop - 1, stop)[1])
 
     def determined_samples(self, frames: int) -> int:
-        """The decoded samples that depend on the first so many latent frames alone."""
+        """Number of leading decoded samples computable from the first `frames` latent frames."""
         stops = range(1, frames * self.hop_length + 1)
         return bisect.bisect_right(stops, frames, key=lambda stop: self.decoder_span(stop - 1, stop)[1])
 
@@ -212,7 +246,7 @@ class LLMCodecConfig(PreTrainedConfig):
 
     @property
     def bitrate(self) -> float:
-        """Bits a second that the codes carry."""
+        """Bits per second that the codes carry."""
         bits = sum(n * math.log2(size) for n, size in zip(self.codes_per_layer, self.codebook_sizes))
         return bits * self.sampling_rate / self.group_length
 
@@ -224,3 +258,19 @@ def _check_positive(name: str, values: list) -> None:
 
 
 __all__ = ["LLMCodecConfig"]
+
+
+def _with_defaults(part: str, kind: str, variants: Mapping, options: Mapping | None) -> dict:
+    """All options of a type of encoder or decoder: those given, and the defaults of the others."""
+    if kind not in variants:
+        raise ValueError(f"`{part}_type` is one of {', '.join(map(repr, variants))}; got {kind!r}.")
+    options = {} if options is None else options
+    if not isinstance(options, Mapping):
+        raise ValueError(f"`{part}_options` takes a mapping of names to values, got {options!r}.")
+    known = variants[kind].options
+    if unknown := sorted(set(options) - set(known)):
+        has = f"it has {', '.join(known)}" if known else "its options are fields of the configuration"
+        raise ValueError(f"`{part}_options`: a {kind!r} {part} has no option {', '.join(unknown)}; {has}.")
+    merged = {**known, **options}
+    variants[kind].check(f"{part}_options", merged)
+    return merged

@@ -1,8 +1,8 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """
-Encoder and decoder.
+Layers that encoders and decoders are made of.
 
-Layers work on `(batch, time, channels)`, where pointwise and strided convolutions are matrix products as they stand. A
+They work on `(batch, time, channels)`, where pointwise and strided convolutions are matrix products as they stand. A
 batch gives each item what it gets alone, where zeros surround it: so whatever a layer computed past an item's own
 length is set to zero again before the next layer that looks sideways.
 """
@@ -12,10 +12,11 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers import initialization as init
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .configuration_llm_codec import BLOCK_REACH, CONV_REACH, DILATIONS, KERNEL_SIZE, LLMCodecConfig
+from .configuration_llm_codec import LLMCodecConfig
+from .geometry_llm_codec import CONV_REACH, KERNEL_SIZE
 
 
 def length_mask(lengths: torch.LongTensor, size: int) -> torch.BoolTensor:
@@ -31,12 +32,36 @@ def zero_past_end(hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | No
     return hidden_states.masked_fill(~mask[..., None], 0.0)
 
 
+class LLMCodecFloat32Buffers(nn.Module):
+    """A module whose own tensors stay in float32 whatever dtype the model is moved to."""
+
+    def _apply(self, fn, recurse=True):
+        # `model.half()` and `model.to(dtype)` move these tensors but leave their float32
+        def keep_float32(tensor):
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        return super()._apply(keep_float32, recurse)
+
+
+def initialize_uniformly(module: nn.Module, inputs: int) -> None:
+    """Draws a convolution's weight, of so many inputs per output, and sets its bias to zero."""
+    init.uniform_(module.weight, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs))
+    if module.bias is not None:
+        init.zeros_(module.bias)
+
+
 class LLMCodecSnake(nn.Module):
-    """Snake, x + sin²(αx) / α, with one α a channel (arXiv 2006.08195)."""
+    """Snake, x + sin²(αx) / α, with one α per channel (arXiv 2006.08195)."""
+
+    compile_in_training = True  # each of its shapes gets a kernel of its own
 
     def __init__(self, channels: int):
         super().__init__()
         self.alpha = nn.Parameter(torch.ones(1, channels, 1))
+
+    def initialize(self) -> None:
+        init.ones_(self.alpha)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         alpha = self.alpha.flatten()
@@ -46,6 +71,8 @@ class LLMCodecSnake(nn.Module):
 
 class LLMCodecConv(nn.Conv1d):
     """A convolution that keeps the length."""
+
+    weight_norm_dim = 0
 
     def __init__(
         self,
@@ -58,6 +85,9 @@ class LLMCodecConv(nn.Conv1d):
     ):
         groups = in_channels if depthwise else 1
         super().__init__(in_channels, out_channels, kernel_size, dilation=dilation, groups=groups, bias=bias)
+
+    def initialize(self) -> None:
+        initialize_uniformly(self, self.weight[0].numel())
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         if self.kernel_size == (1,):
@@ -101,6 +131,9 @@ class LLMCodecDownsample(nn.Module):
         self.weight = nn.Parameter(torch.empty(2, stride * in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
+    def initialize(self) -> None:
+        initialize_uniformly(self, self.weight[..., 0].numel())
+
     @staticmethod
     def pack(weight: torch.Tensor) -> torch.Tensor:
         out_channels, _, kernel_size = weight.shape
@@ -128,6 +161,9 @@ class LLMCodecUpsample(nn.Module):
         self.weight = nn.Parameter(torch.empty(2, in_channels, stride * out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
+    def initialize(self) -> None:
+        initialize_uniformly(self, self.weight[..., 0].numel())
+
     @staticmethod
     def pack(weight: torch.Tensor) -> torch.Tensor:
         in_channels, out_channels, kernel_size = weight.shape
@@ -147,23 +183,6 @@ def adjacent_products(hidden_states: torch.Tensor, weight: torch.Tensor, bias: t
     product = torch.addmm(bias, earlier, weight[0])
     product.addmm_(later.to(product.dtype), weight[1].to(product.dtype))  # other dtypes under autocast
     return product.unflatten(0, (len(hidden_states), -1))
-
-
-class LLMCodecResidualUnit(nn.Module):
-    def __init__(self, channels: int, dilation: int, depthwise: bool):
-        super().__init__()
-        self.snake1 = LLMCodecSnake(channels)
-        self.conv1 = LLMCodecConv(channels, channels, dilation=dilation, depthwise=depthwise)
-        self.snake2 = LLMCodecSnake(channels)
-        self.conv2 = LLMCodecConv(channels, channels, kernel_size=1)
-
-    def forward(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
-        residual = self.snake1(zero_past_end(hidden_states, frame_mask))  # snake(0) = 0
-        return hidden_states + self.conv2(self.snake2(self.conv1(residual)))
-
-
-def residual_units(channels: int, depthwise: bool) -> nn.ModuleList:
-    return nn.ModuleList(LLMCodecResidualUnit(channels, dilation, depthwise) for dilation in DILATIONS)
 
 
 def eager_attention_forward(
@@ -227,85 +246,6 @@ class LLMCodecLocalAttention(nn.Module):
         return hidden_states + attended.reshape(batch, -1, channels)[:, :frames]
 
 
-class LLMCodecBlock(GradientCheckpointingLayer):
-    """
-    What encoder and decoder blocks share: both change the rate by `stride`, and both depend on no more than
-    `BLOCK_REACH` steps at the higher rate, and one at the lower, on either side.
-    """
-
-    # Numbers in a tile: 4 MB that stay in a CPU's cache, so that a minute of audio takes 0.6 of the time.
-    tile_size = 2**20
-
-    stride: int
-    input_steps: int
-    output_steps: int
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        frame_mask: torch.BoolTensor | None = None,
-        noise: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """`(batch, input_steps · n, in)` → `(batch, output_steps · n, out)`, in tiles of n where they pay."""
-        steps, reach = hidden_states.shape[1] // self.input_steps, math.ceil(BLOCK_REACH / self.stride) + 1
-        size = max(self.tile_size // (self.channels * self.stride * len(hidden_states)), 4 * reach)
-        size -= (size + 2 * reach) % max(DILATIONS)  # dilated convolutions then need not pad
-        on_cpu = hidden_states.device.type == "cpu"
-        if size >= steps or not on_cpu or torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self.whole(hidden_states, frame_mask, noise)
-        if frame_mask is not None:
-            frame_mask = frame_mask.repeat_interleave(steps // frame_mask.shape[1], dim=1)
-        tiles = []
-        for start in range(0, steps, size):
-            stop = min(start + size, steps)
-            first, last = max(start - reach, 0), min(stop + reach, steps)
-            tile = self.whole(
-                hidden_states[:, first * self.input_steps : last * self.input_steps],
-                None if frame_mask is None else frame_mask[:, first:last],
-                None if noise is None else noise[:, first * self.output_steps : last * self.output_steps],
-            )
-            tiles.append(tile[:, (start - first) * self.output_steps : (stop - first) * self.output_steps])
-        return torch.cat(tiles, dim=1)
-
-
-class LLMCodecEncoderBlock(LLMCodecBlock):
-    def __init__(self, channels: int, stride: int, depthwise: bool):
-        super().__init__()
-        self.channels, self.stride, self.input_steps, self.output_steps = channels, stride, stride, 1
-        self.residual_units = residual_units(channels, depthwise)
-        self.snake = LLMCodecSnake(channels)
-        self.conv = LLMCodecDownsample(channels, 2 * channels, stride)
-
-    def whole(self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None, noise: None) -> torch.Tensor:
-        for unit in self.residual_units:
-            hidden_states = unit(hidden_states, frame_mask)
-        return self.conv(self.snake(zero_past_end(hidden_states, frame_mask)))
-
-
-class LLMCodecEncoder(nn.Module):
-    """`(batch, 1, samples)` → `(batch, latent_dim, frames)`."""
-
-    def __init__(self, config: LLMCodecConfig):
-        super().__init__()
-        self.conv_in = LLMCodecConv(1, config.encoder_dim)
-        self.blocks = nn.ModuleList(
-            LLMCodecEncoderBlock(config.encoder_dim * 2**i, stride, config.depthwise)
-            for i, stride in enumerate(config.encoder_rates)
-        )
-        self.attention = None
-        if config.attn_window_size is not None:
-            self.attention = LLMCodecLocalAttention(config, config.latent_dim)
-        self.conv_out = LLMCodecConv(config.latent_dim, config.latent_dim, depthwise=config.depthwise)
-
-    def forward(self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None = None) -> torch.Tensor:
-        hidden_states = self.conv_in(zero_past_end(input_values.transpose(1, 2), frame_mask))
-        for block in self.blocks:
-            hidden_states = block(hidden_states, frame_mask)
-        if self.attention is not None:
-            hidden_states = self.attention(hidden_states, frame_mask)
-        return self.conv_out(zero_past_end(hidden_states, frame_mask)).transpose(1, 2)
-
-
 def position_noise(stream: int, length: int, device: torch.device, offset: int = 0) -> torch.Tensor:
     """
     Standard normal noise, `(length,)` in float32, that is a function of the sample's position alone, so an item's
@@ -330,89 +270,3 @@ def position_noise(stream: int, length: int, device: torch.device, offset: int =
         return ((x >> 8).to(torch.float32) + 0.5) / 2**24  # 24 bits, never 0: its logarithm is finite
 
     return (-2 * uniform(0).log()).sqrt() * (2 * math.pi * uniform(1)).cos()
-
-
-class LLMCodecNoiseBlock(nn.Module):
-    """x + n · conv(x), with n the same for every channel."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv = LLMCodecConv(channels, channels, kernel_size=1, bias=False)
-
-    def forward(self, hidden_states: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(hidden_states, noise.to(hidden_states), self.conv(hidden_states))
-
-
-class LLMCodecDecoderBlock(LLMCodecBlock):
-    def __init__(self, channels: int, stride: int, depthwise: bool, noise: bool):
-        super().__init__()
-        self.channels, self.stride, self.input_steps, self.output_steps = channels // 2, stride, 1, stride
-        self.snake = LLMCodecSnake(channels)
-        self.conv = LLMCodecUpsample(channels, channels // 2, stride)
-        self.noise = LLMCodecNoiseBlock(channels // 2) if noise else None
-        self.residual_units = residual_units(channels // 2, depthwise)
-
-    def whole(
-        self, hidden_states: torch.Tensor, frame_mask: torch.BoolTensor | None, noise: torch.Tensor | None
-    ) -> torch.Tensor:
-        hidden_states = self.conv(self.snake(zero_past_end(hidden_states, frame_mask)))
-        if noise is not None:
-            hidden_states = self.noise(hidden_states, noise)
-        for unit in self.residual_units:
-            hidden_states = unit(hidden_states, frame_mask)
-        return hidden_states
-
-
-class LLMCodecDecoder(nn.Module):
-    """`(batch, latent_dim, frames)` → `(batch, 1, samples)`."""
-
-    def __init__(self, config: LLMCodecConfig):
-        super().__init__()
-        self.rates = config.decoder_rates
-        if config.depthwise:
-            self.conv_in = nn.Sequential(
-                LLMCodecConv(config.latent_dim, config.latent_dim, depthwise=True),
-                LLMCodecConv(config.latent_dim, config.decoder_dim, kernel_size=1),
-            )
-        else:
-            self.conv_in = LLMCodecConv(config.latent_dim, config.decoder_dim)
-        self.attention = None
-        if config.attn_window_size is not None:
-            self.attention = LLMCodecLocalAttention(config, config.decoder_dim)
-        self.blocks = nn.ModuleList(
-            LLMCodecDecoderBlock(config.decoder_dim // 2**i, stride, config.depthwise, config.noise)
-            for i, stride in enumerate(config.decoder_rates)
-        )
-        last_dim = config.decoder_dim // 2 ** len(config.decoder_rates)
-        self.snake = LLMCodecSnake(last_dim)
-        self.conv_out = LLMCodecConv(last_dim, 1)
-
-    def draw_noise(
-        self, start: int, stop: int, device: torch.device, batch: int = 1, generator: torch.Generator | None = None
-    ) -> list[torch.Tensor | None]:
-        """The noise of every block for the frames `start … stop - 1`, each `(batch or 1, steps, 1)`."""
-        noises, rate = [], 1
-        for stream, block in enumerate(self.blocks):
-            rate *= self.rates[stream]
-            if block.noise is None:
-                noises.append(None)
-            elif generator is None:
-                noises.append(position_noise(stream, (stop - start) * rate, device, start * rate)[None, :, None])
-            else:
-                size = (batch, (stop - start) * rate, 1)
-                noises.append(torch.randn(size, generator=generator, device=generator.device))
-        return noises
-
-    def forward(
-        self,
-        latents: torch.Tensor,
-        frame_mask: torch.BoolTensor | None = None,
-        noises: list[torch.Tensor | None] | None = None,
-    ) -> torch.Tensor:
-        hidden_states = self.conv_in(zero_past_end(latents.transpose(1, 2), frame_mask))
-        if self.attention is not None:
-            hidden_states = self.attention(hidden_states, frame_mask)
-        for block, noise in zip(self.blocks, noises or [None] * len(self.blocks)):
-            hidden_states = block(hidden_states, frame_mask, noise)
-        hidden_states = self.conv_out(self.snake(zero_past_end(hidden_states, frame_mask)))
-        return zero_past_end(torch.tanh(hidden_states), frame_mask).transpose(1, 2)

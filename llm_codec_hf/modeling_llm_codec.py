@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """LLM-Codec: audio in words of a language model ("UniAudio 1.5", arXiv 2406.10056)."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,18 +10,16 @@ from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 from transformers.utils import ModelOutput, auto_docstring, can_return_tuple
 
+from .code_layout_llm_codec import CodeLayout
 from .configuration_llm_codec import LLMCodecConfig
-from .layers_llm_codec import (
-    LLMCodecConv,
-    LLMCodecDecoder,
-    LLMCodecDownsample,
-    LLMCodecEncoder,
-    LLMCodecSnake,
-    LLMCodecUpsample,
-    length_mask,
-)
-from .quantizer_llm_codec import LLMCodecQuantizer, LLMCodecVectorQuantizer, inverse_norm
+from .conv_llm_codec import LLMCodecConvDecoder, LLMCodecConvEncoder
+from .layers_llm_codec import length_mask
+from .quantizer_llm_codec import LLMCodecQuantizer
+from .spectral_llm_codec import LLMCodecSpectralDecoder, LLMCodecSpectralEncoder
 from .streaming_llm_codec import LLMCodecStreamingMixin
+
+ENCODERS = {"conv": LLMCodecConvEncoder, "spectral": LLMCodecSpectralEncoder}
+DECODERS = {"conv": LLMCodecConvDecoder, "spectral": LLMCodecSpectralDecoder}
 
 
 @dataclass
@@ -81,25 +78,24 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _keep_in_fp32_modules_strict = ["codebook", "codebook_inverse_norm"]
-    _no_split_modules = ["LLMCodecEncoderBlock", "LLMCodecDecoderBlock", "LLMCodecLocalAttention"]
+    _no_split_modules = [
+        "LLMCodecEncoderBlock",
+        "LLMCodecDecoderBlock",
+        "LLMCodecLocalAttention",
+        "LLMCodecConvNeXtBlock",
+    ]
 
     @torch.no_grad()
     def _init_weights(self, module):
-        if isinstance(module, (LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample)):
-            inputs = module.weight[0].numel() if isinstance(module, LLMCodecConv) else module.weight[..., 0].numel()
-            init.uniform_(module.weight, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs))
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, LLMCodecSnake):
-            init.ones_(module.alpha)
+        if hasattr(module, "initialize"):
+            module.initialize()
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, LLMCodecVectorQuantizer):
-            init.normal_(module.codebook)
-            init.copy_(module.codebook_inverse_norm, inverse_norm(module.codebook))
 
 
 @auto_docstring(custom_intro="LLM-Codec: encodes 16 kHz audio in words and tokens of a language model, and decodes it.")
@@ -109,22 +105,21 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
 
     def __init__(self, config: LLMCodecConfig):
         super().__init__(config)
-        self.encoder = LLMCodecEncoder(config)
+        self.code_layout = CodeLayout(tuple(config.vq_strides))
+        self.encoder = ENCODERS[config.encoder_type](config)
         self.quantizer = LLMCodecQuantizer(config)
-        self.decoder = LLMCodecDecoder(config)
+        self.decoder = DECODERS[config.decoder_type](config)
         self.post_init()
 
     # ---- Codes
 
     def split_layers(self, audio_codes: torch.LongTensor) -> tuple[torch.LongTensor, ...]:
-        """`(batch, codes_per_group, groups)` → codes a layer in time order, each `(batch, groups · n)`."""
-        rows = audio_codes.split(self.config.codes_per_layer, dim=1)
-        return tuple(layer.transpose(1, 2).flatten(1) for layer in rows)
+        """`(batch, codes_per_group, groups)` → the codes of each layer in time order, `(batch, groups · n)`."""
+        return self.code_layout.split(audio_codes)
 
     def merge_layers(self, codes: tuple[torch.LongTensor, ...]) -> torch.LongTensor:
-        """Codes a layer, each `(batch, groups · n)`, → `(batch, codes_per_group, groups)`."""
-        rows = [layer.unflatten(1, (-1, n)).transpose(1, 2) for layer, n in zip(codes, self.config.codes_per_layer)]
-        return torch.cat(rows, dim=1)
+        """The codes of each layer, `(batch, groups · n)`, → `(batch, codes_per_group, groups)`."""
+        return self.code_layout.merge(codes)
 
     def _latents_of(self, audio_codes: torch.LongTensor) -> torch.Tensor:
         return self.quantizer.decode(self.split_layers(audio_codes))
@@ -216,41 +211,20 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None, start: int, stop: int
     ) -> tuple[list[torch.LongTensor], torch.Tensor]:
         """Codes a layer and latents of the frames `start … stop - 1` of prepared audio."""
-        latents = self._latents(self._encoder_in_own_dtype, input_values, frame_mask, start, stop)
+        latents = self.encoder.frames(input_values, frame_mask, start, stop)
         mask = None if frame_mask is None else frame_mask[:, start:stop]
-        codes, ties = self.quantizer.encode(latents, mask)
+        codes, ties = self.quantizer.encode(latents, mask, rounding=self.encoder.rounding)
         if torch.compiler.is_compiling() or latents.dtype != torch.float32:
             return codes, latents
         group = self.config.vq_strides[0]
         for item, position in ties.nonzero().tolist():
             length = input_values.shape[-1] if frame_mask is None else frame_mask[item].sum() * self.config.hop_length
             audio, first = input_values[item : item + 1, :, :length], start + position * group
-            exact = self.quantizer.encode_exactly(
-                self._latents(self._float64_encoder, audio, None, first, first + group)
-            )
+            exact = self.quantizer.encode_exactly(self.encoder.exact_frames(audio, first, first + group))
             for k, layer in enumerate(self.quantizer.layers):
                 n = group // layer.stride
                 codes[k][item, position * n : (position + 1) * n] = exact[k][0]
         return codes, latents
-
-    def _latents(
-        self, encoder, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None, start: int, stop: int
-    ) -> torch.Tensor:
-        """The latent frames `start … stop - 1`, of as much audio as they depend on."""
-        hop, window = self.config.hop_length, self.config.pad_to_multiple_of
-        first, last = self.config.encoder_span(start, stop)
-        first, last = max(first // window * window, 0), min(-(-last // window) * window, input_values.shape[-1])
-        mask = None if frame_mask is None else frame_mask[:, first // hop : last // hop]
-        return encoder(input_values[..., first:last], mask)[..., start - first // hop : stop - first // hop]
-
-    def _encoder_in_own_dtype(self, input_values: torch.Tensor, frame_mask: torch.BoolTensor | None) -> torch.Tensor:
-        return self.encoder(input_values.to(self.dtype), frame_mask)
-
-    def _float64_encoder(self, input_values: torch.Tensor, frame_mask: None) -> torch.Tensor:
-        device_type = input_values.device.type
-        weights = {name: parameter.detach().double() for name, parameter in self.encoder.named_parameters()}
-        with torch.autocast(device_type, enabled=False):
-            return torch.func.functional_call(self.encoder, weights, (input_values.double(), frame_mask))
 
     def _decode_frames(
         self,
@@ -263,8 +237,8 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         offset: int = 0,
     ) -> torch.Tensor:
         """
-        Audio of the frames `start … stop - 1` of codes or latents, before which `offset` frames were dropped. The noise
-        is the positions' own, unless `noises` has that of all frames.
+        Audio of the frames `start … stop - 1` of codes or latents; `source[0]` is frame `offset` of the stream. Noise
+        depends on the absolute position unless `noises`, for all frames, is given.
         """
         hop, window, group = self.config.hop_length, self.config.pad_to_multiple_of, self.config.vq_strides[0]
         frames = source.shape[-1] if source.is_floating_point() else source.shape[-1] * group
@@ -442,7 +416,7 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         if codebooks is None:
             codes, latents = self._encode_frames(input_values, frame_mask, 0, frames)
         else:
-            latents = self.encoder(input_values.to(self.dtype), frame_mask)
+            latents = self.encoder(input_values, frame_mask)
             codes, _ = self.quantizer.encode(latents, frame_mask, codebooks)
         layers, commitment_loss, codebook_loss = self.quantizer(latents, codes, frame_mask, codebooks)
         noises = self.decoder.draw_noise(0, frames, self.device, batch, generator) if noise else None

@@ -7,13 +7,10 @@ from torch import nn
 from transformers import initialization as init
 
 from .configuration_llm_codec import LLMCodecConfig
-
-# Float32 rounding of a latent relative to its length, as differences of scores see it: three times what was measured.
-# Matrices of other shapes are summed in other orders. Where the best two scores differ by less, float64 decides.
-ROUNDING = 2e-6
+from .layers_llm_codec import LLMCodecFloat32Buffers
 
 
-class LLMCodecVectorQuantizer(nn.Module):
+class LLMCodecVectorQuantizer(LLMCodecFloat32Buffers):
     """
     One layer: the nearest entry by cosine; its un-normalised vector is the output.
 
@@ -34,25 +31,21 @@ class LLMCodecVectorQuantizer(nn.Module):
         # 1 / length of each entry, kept so that no call normalises the codebook again
         self.register_buffer("codebook_inverse_norm", torch.empty(codebook_size))
 
+    def initialize(self) -> None:
+        init.normal_(self.codebook)
+        init.copy_(self.codebook_inverse_norm, inverse_norm(self.codebook))
+
     @torch.no_grad()
     def set_codebook(self, codebook: torch.Tensor) -> None:
         """Takes `(codebook_size, latent_dim)` as the codebook."""
         init.copy_(self.codebook, codebook)
         init.copy_(self.codebook_inverse_norm, inverse_norm(codebook))
 
-    def _apply(self, fn, recurse=True):
-        # `model.half()` and `model.to(dtype)` move these buffers but leave their float32
-        def keep_float32(tensor):
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        return super()._apply(keep_float32, recurse)
-
     def nearest(
         self, latents: torch.Tensor, codebook: torch.Tensor | None = None
     ) -> tuple[torch.LongTensor, torch.Tensor]:
-        """`(batch, latent_dim, steps)` → the nearest entries, of equally near ones the first, and by how much their
-        cosine exceeds the second's, times the latent's length: both `(batch, steps)`."""
+        """`(batch, latent_dim, steps)` → index of the nearest entry (the lowest on a tie), and its margin,
+        (best − second cosine) · length of the latent: both `(batch, steps)`."""
         batch, _, steps = latents.shape
         codebook, scale = (
             (self.codebook, self.codebook_inverse_norm) if codebook is None else (codebook, inverse_norm(codebook))
@@ -104,18 +97,20 @@ class LLMCodecQuantizer(nn.Module):
         latents: torch.Tensor,
         frame_mask: torch.BoolTensor | None = None,
         codebooks: list[torch.Tensor] | None = None,
+        rounding: float = 0.0,
     ) -> tuple[list[torch.LongTensor], torch.BoolTensor]:
         """
         Args:
             latents: `(batch, latent_dim, frames)`.
             frame_mask: `(batch, frames)`, whole groups; codes outside are −1.
             codebooks: Entries to use in place of the layers' own.
+            rounding: Error of the latents relative to their length.
 
         Returns:
-            Codes a layer, each `(batch, steps)`, and the groups `(batch, groups)` in which rounding may have decided.
+            Codes per layer, each `(batch, steps)`, and the groups `(batch, groups)` in which rounding may have decided.
         """
         residual, ties = latents.float(), []
-        rounding = ROUNDING * residual.norm(dim=1)
+        rounding = rounding * residual.norm(dim=1)
         codes = []
         with torch.autocast(latents.device.type, enabled=False):
             for k, layer in enumerate(self.layers):

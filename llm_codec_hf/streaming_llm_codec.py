@@ -18,7 +18,7 @@ from .layers_llm_codec import length_mask
 @dataclass
 class StreamState:
     """
-    Where a stream stands: all that the next blocks need of the ones before. It is not changed by going on from it.
+    State of a stream: what later blocks need of earlier ones. Immutable; every call returns a new one.
 
     Args:
         pending (`torch.Tensor`): The end of what was fed, as far as something to come depends on it:
@@ -237,7 +237,7 @@ class LLMCodecStreamingMixin:
         if frame_mask is not None:
             frame_mask = frame_mask.repeat_interleave(group, dim=1)
         first, offset = state.returned // hop, state.start * group
-        audio = [self.decoder.conv_out.weight.new_zeros((len(state.pending), 1, 0))]
+        audio = [torch.zeros((len(state.pending), 1, 0), dtype=self.dtype, device=self.device)]
         for begin, end in self._chunks(-(-samples // hop) - first, None):
             begin, end = first + begin - offset, first + end - offset
             audio.append(self._decode_frames(state.pending, frame_mask, begin, end, noise, offset=offset))

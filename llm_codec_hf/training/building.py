@@ -39,9 +39,6 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
     num_layers = len(codec.get("vq_strides", LLMCodecConfig().vq_strides))
     tables = vocabulary.tables(num_layers)
     sizes = [len(table) for table in tables]
-    if "encoder_dim" in codec and "latent_dim" not in codec:
-        rates = codec.get("encoder_rates", LLMCodecConfig().encoder_rates)
-        codec["latent_dim"] = codec["encoder_dim"] * 2 ** len(rates)
     if config.semantic_channels and codec.get("encoder_type") == "spectral":
         codec["encoder_options"] = {**codec.get("encoder_options", {}), "semantic_channels": config.semantic_channels}
     codec_config = LLMCodecConfig(**{**codec, "codebook_sizes": sizes})

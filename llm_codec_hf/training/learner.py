@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 from transformers.utils import logging
 
-from ..layers_llm_codec import LLMCodecConv, LLMCodecDownsample, LLMCodecSnake, LLMCodecUpsample
 from ..modeling_llm_codec import LLMCodecModel
 from ..quantizer_llm_codec import pool
 from .code_usage import dead_code_loss
@@ -176,7 +175,7 @@ class Learner(nn.Module):
         """Compiles the activations, each of whose shapes gets a kernel of its own."""
         torch._dynamo.config.recompile_limit = 256
         for module in self.modules():
-            if isinstance(module, LLMCodecSnake):
+            if getattr(module, "compile_in_training", False):
                 module.compile(dynamic=False)
 
     @torch.no_grad()
@@ -221,16 +220,8 @@ class Learner(nn.Module):
         offset = torch.cat([away_from_origin(part, rank) for part in parts])
         if self.head is not None:
             self.head.shift_input(offset[self.codebooks.channels[0]])
-        self.model.encoder.conv_out.bias += offset
-        first = self.model.decoder.conv_in
-        convs = list(first) if isinstance(first, nn.Sequential) else [first]
-        for conv in convs:
-            # what the offset adds to the output of a convolution, taken from its bias at the last
-            offset = F.conv1d(
-                offset[None, :, None].expand(-1, -1, conv.kernel_size[0]), conv.weight, groups=conv.groups
-            )
-            offset = offset[0, :, 0]
-        conv.bias -= offset
+        self.model.encoder.shift_output(offset)
+        self.model.decoder.shift_input(offset)
 
     @torch.no_grad()
     def fold(self) -> LLMCodecModel:
@@ -256,10 +247,10 @@ def scale_gradient(values: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def add_weight_norm(model: nn.Module) -> None:
-    """Weight normalization (arXiv 1602.07868) on every convolution, as the original trains."""
+    """Weight normalization (arXiv 1602.07868) on every layer that names a dimension for it, as the original trains."""
     for module in list(model.modules()):
-        if isinstance(module, (LLMCodecConv, LLMCodecDownsample, LLMCodecUpsample)):
-            parametrizations.weight_norm(module, dim=getattr(module, "weight_norm_dim", 0))
+        if (dim := getattr(module, "weight_norm_dim", None)) is not None:
+            parametrizations.weight_norm(module, dim=dim)
 
 
 def fold_weight_norm(model: nn.Module) -> None:

@@ -28,18 +28,52 @@ def random_config(rng: random.Random) -> LLMCodecConfig:
         rates.pop()
     head_dim = rng.choice([2, 4, 8])
     strides = rng.choice([[4, 2, 1], [4, 2, 1], [1], [2, 1], [3, 1], [4, 4], [6, 3, 2, 1], [2]])
-    return LLMCodecConfig(
-        encoder_dim=rng.randint(1, 2) * max(1, head_dim // 2 ** len(rates)),
-        encoder_rates=rates,
-        decoder_dim=rng.randint(1, 2) * max(head_dim, 2 ** len(rates)),
-        decoder_rates=rng.sample(rates, len(rates)),
-        attn_window_size=rng.choice([None, 1, 3, 8]),
-        attn_head_dim=head_dim,
-        vq_strides=strides,
-        codebook_sizes=[rng.randint(1, 300) for _ in strides],
-        noise=rng.random() < 0.5,
-        depthwise=rng.random() < 0.5,
-    )
+    fields = {
+        "encoder_dim": rng.randint(1, 2) * max(1, head_dim // 2 ** len(rates)),
+        "encoder_rates": rates,
+        "decoder_dim": rng.randint(1, 2) * max(head_dim, 2 ** len(rates)),
+        "decoder_rates": rng.sample(rates, len(rates)),
+        "attn_window_size": rng.choice([None, 1, 3, 8]),
+        "attn_head_dim": head_dim,
+        "vq_strides": strides,
+        "codebook_sizes": [rng.randint(1, 300) for _ in strides],
+        "noise": rng.random() < 0.5,
+        "depthwise": rng.random() < 0.5,
+    }
+    # drawn last, so that the seeds of older examples keep their draws
+    for part in ("encoder", "decoder"):
+        if rng.random() < 0.4:
+            fields[f"{part}_type"] = "spectral"
+            fields[f"{part}_options"] = random_spectral_options(rng, part, math.prod(rates))
+    if fields.get("encoder_type") == "spectral":
+        fields["latent_dim"] = rng.randint(3, 12)
+    return LLMCodecConfig(**fields)
+
+
+def random_spectral_options(rng: random.Random, part: str, hop_length: int) -> dict:
+    """Options of a tiny spectral encoder or decoder of so many samples per latent frame."""
+    stride = rng.choice([n for n in range(1, hop_length + 1) if hop_length % n == 0 and hop_length // n <= 160])
+    hop = hop_length // stride
+    fft_size = hop * (1 + rng.choice([0, 2, 4, 3 if hop % 2 == 0 else 2])) * (1 if hop >= 4 else 5)
+    kernel_size = rng.randint(1, 7)
+    options = {
+        "fft_size": fft_size,
+        "fft_hop_length": hop,
+        "stride": stride,
+        "hidden_size": rng.randint(2, 6),
+        "num_layers": rng.randint(0, 3),
+        "kernel_size": kernel_size,
+        "lookahead": rng.randint(0, kernel_size - 1),
+        "expansion": 2,
+    }
+    if part == "encoder":
+        semantic = {"semantic_channels": rng.choice([0, 1, 2]), "semantic_hidden_size": 3}
+        return (
+            options
+            | semantic
+            | {"semantic_num_layers": rng.randint(1, 3), "num_mels": rng.randint(1, max(1, fft_size // 16))}
+        )
+    return options | {"fine_hidden_size": rng.randint(2, 5), "fine_num_layers": rng.randint(0, 3)}
 
 
 def log_uniform(rng: random.Random, first: int, last: int) -> int:
@@ -284,7 +318,7 @@ def test_float64_decides_ties():
     directions = torch.nn.functional.normalize(latents, dim=1)
     mirrored = 2 * (entries * directions).sum(dim=1, keepdim=True) * directions - entries
     layer.set_codebook(torch.cat([entries, mirrored]))
-    _, ties = model.quantizer.encode(output.latents)
+    _, ties = model.quantizer.encode(output.latents, rounding=model.encoder.rounding)
     assert ties.sum() > 8
     expected = model.encode(audio, chunk_length_s=WHOLE).audio_codes
     for length in (0.1, 0.5, 0.73):
