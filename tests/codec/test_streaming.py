@@ -326,7 +326,7 @@ def test_float64_decides_ties():
     batch = torch.cat([audio, torch.randn_like(audio), audio])
     assert torch.equal(model.encode(batch).audio_codes[::2], expected.expand(2, -1, -1))
     # and it is the one that float64 has nearest
-    latents = model._float64_encoder(audio.double(), None)
+    latents = model.encoder.exact_frames(audio, 0, audio.shape[-1] // model.config.hop_length)
     entries = torch.nn.functional.normalize(layer.codebook.double(), dim=-1)
     assert torch.equal(expected[0, 0], (entries @ latents[0]).argmax(dim=0))
 
