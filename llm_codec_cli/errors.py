@@ -43,4 +43,5 @@ def named(path: str | Path, job: Callable):
     except BrokenPipeError:
         raise
     except (*user_errors(), RuntimeError) as error:  # decoders of audio raise RuntimeErrors
-        raise ValueError(f"{path}: {error}") from error
+        message = str(error)
+        raise ValueError(message if message.startswith(f"{path}: ") else f"{path}: {message}") from error

@@ -77,26 +77,46 @@ class LLMCodecFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: for audio that is empty, not finite, of another shape, type or rate.
         """
-        if sampling_rate is None:
-            if resample:
-                raise ValueError("`resample=True` needs the clips' `sampling_rate`.")
-            logger.warning_once(
-                f"No `sampling_rate` was passed to {type(self).__name__}; the audio is taken to be at "
-                f"{self.sampling_rate} Hz. Pass it, so that a wrong rate is found."
-            )
-            sampling_rate = self.sampling_rate
-        if sampling_rate != self.sampling_rate and not resample:
-            raise ValueError(
-                f"The codec expects audio at {self.sampling_rate} Hz, got {sampling_rate} Hz. Pass `resample=True`, or "
-                "resample it first."
-            )
+        sampling_rate = self._check_rate(sampling_rate, resample)
         is_batch = isinstance(raw_audio, (list, tuple)) and len(raw_audio) > 0 and not np.isscalar(raw_audio[0])
         clips = [
-            self._prepare(clip, f"Clip {i}" if is_batch else "The audio", sampling_rate, channels)
+            self.prepare(clip, sampling_rate, resample, channels, f"Clip {i}" if is_batch else "The audio")
             for i, clip in enumerate(raw_audio if is_batch else [raw_audio])
         ]
+        return self.pad_clips(clips, padding, truncation, max_length, pad_to_multiple_of, return_tensors)
+
+    def pad_clips(
+        self,
+        clips: Sequence[np.ndarray],
+        padding: bool | str | PaddingStrategy = True,
+        truncation: bool = False,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | TensorType | None = None,
+    ) -> BatchFeature:
+        """
+        Makes a batch of clips that `prepare` has returned; they are not looked at again.
+
+        Args:
+            clips (`Sequence[np.ndarray]`): float32 `(samples,)` each, at the extractor's rate.
+            padding, truncation, max_length, pad_to_multiple_of, return_tensors: As `__call__` takes them.
+
+        Returns:
+            [`BatchFeature`]: As `__call__` returns it.
+
+        Raises:
+            ValueError: If a clip is not of this kind, or if `return_tensors` is asked for and the clips differ in
+                length.
+        """
+        for number, clip in enumerate(clips):
+            if not (isinstance(clip, np.ndarray) and clip.dtype == np.float32 and clip.ndim == 1 and clip.size):
+                shape, dtype = getattr(clip, "shape", None), getattr(clip, "dtype", type(clip).__name__)
+                raise ValueError(
+                    f"Clip {number} must be float32 of the shape (samples,), got {dtype} of the shape {shape}: "
+                    "`prepare` it first."
+                )
         features = self.pad(
-            BatchFeature({"input_values": clips}),
+            BatchFeature({"input_values": list(clips)}),
             padding=padding,
             max_length=max_length,
             truncation=truncation,
@@ -116,8 +136,49 @@ class LLMCodecFeatureExtractor(SequenceFeatureExtractor):
             features = BatchFeature({k: np.stack(v) for k, v in features.items()}, tensor_type=return_tensors)
         return features
 
-    def _prepare(self, clip, name: str, sampling_rate: int, channels: str | int | None) -> np.ndarray:
-        """One clip → float32, `(samples,)`, at the extractor's rate."""
+    def _check_rate(self, sampling_rate: int | None, resample: bool) -> int:
+        """The rate of the clips, if it is the extractor's or they may be resampled."""
+        if sampling_rate is None:
+            if resample:
+                raise ValueError("`resample=True` needs the clips' `sampling_rate`.")
+            logger.warning_once(
+                f"No `sampling_rate` was passed to {type(self).__name__}; the audio is taken to be at "
+                f"{self.sampling_rate} Hz. Pass it, so that a wrong rate is found."
+            )
+            return self.sampling_rate
+        if sampling_rate != self.sampling_rate and not resample:
+            raise ValueError(
+                f"The codec expects audio at {self.sampling_rate} Hz, got {sampling_rate} Hz. Pass `resample=True`, or "
+                "resample it first."
+            )
+        return sampling_rate
+
+    def prepare(
+        self,
+        clip: np.ndarray | torch.Tensor | Sequence[float],
+        sampling_rate: int | None = None,
+        resample: bool = False,
+        channels: str | int | None = None,
+        name: str = "The audio",
+    ) -> np.ndarray:
+        """
+        Checks one clip, and makes it mono and of the extractor's rate.
+
+        Args:
+            clip (`np.ndarray`, `torch.Tensor` or `list[float]`): As `__call__` takes one.
+            sampling_rate (`int`, *optional*): Its rate, in Hz.
+            resample (`bool`, *optional*, defaults to `False`): Whether to resample it rather than to refuse its rate.
+            channels (`str` or `int`, *optional*): What to do with several channels, as `__call__` takes it.
+            name (`str`, *optional*, defaults to `"The audio"`): What messages call it.
+
+        Returns:
+            float32, `(samples,)`, at the extractor's rate; `pad_clips` makes a batch of such.
+
+        Raises:
+            ValueError: For audio that is empty, not finite, of another shape, type or rate.
+            ImportError: If it has to be resampled and soxr is missing.
+        """
+        sampling_rate = self._check_rate(sampling_rate, resample)
         if isinstance(clip, torch.Tensor):
             clip = clip.detach().cpu().float().numpy() if clip.is_floating_point() else clip.detach().cpu().numpy()
         try:

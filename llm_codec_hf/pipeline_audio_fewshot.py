@@ -13,14 +13,13 @@ from transformers import Pipeline, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import CONFIG_NAME
 
-from .audio_llm_codec import read_audio
+from .audio_llm_codec import AUDIO_SUFFIXES, read_audio
 from .backend_llm_codec import InProcessBackend, check_embeddings, load_language_model
 from .code_layout_llm_codec import CodeLayout
 from .requests_llm_codec import GenerateRequest, ScoreRequest
 from .scoring_llm_codec import check_way, references, score
 
 DEFAULT_SCORING = "support_shuffled"
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".aiff", ".aif", ".au"}
 
 
 class AudioFewShotPipeline(Pipeline):
@@ -190,10 +189,7 @@ class AudioFewShotPipeline(Pipeline):
                 )
         else:
             array, sampling_rate = audio, rate
-        features = self.feature_extractor(
-            array, sampling_rate=sampling_rate, resample=sampling_rate != rate, channels=channels
-        )
-        return features["input_values"][0][0]
+        return self.feature_extractor.prepare(array, sampling_rate, resample=True, channels=channels)
 
     def encode(self, clips: list[np.ndarray]) -> list[torch.LongTensor]:
         """Clips at the codec's rate → their codes, `(codes_per_group, groups)` each, on the CPU."""
@@ -322,16 +318,16 @@ def encode_clips(codec, feature_extractor, clips: list[np.ndarray]) -> list[torc
     Args:
         codec ([`LLMCodecModel`]): The codec, on its device.
         feature_extractor ([`LLMCodecFeatureExtractor`]): The codec's.
-        clips (`list[np.ndarray]`): `(samples,)` each, at the codec's rate.
+        clips (`list[np.ndarray]`): float32 `(samples,)` each, at the codec's rate, as the extractor's `prepare` gives
+            them.
 
     Returns:
         `list[torch.LongTensor]`: `(codes_per_group, groups)` of each, on the CPU.
 
     Raises:
-        ValueError: for clips that the feature extractor refuses.
+        ValueError: for clips that are not of this kind.
     """
-    rate = feature_extractor.sampling_rate
-    inputs = feature_extractor(clips, sampling_rate=rate, return_tensors="pt").to(codec.device)
+    inputs = feature_extractor.pad_clips(clips, return_tensors="pt").to(codec.device)
     output = codec.encode(**inputs)
     return [codes[:, mask.bool()].cpu() for codes, mask in zip(output.audio_codes, output.audio_codes_mask)]
 

@@ -2,7 +2,6 @@
 """The clips of the reconstruction benchmark: some of every source, and what is known of them."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from transformers.utils import logging
 
 from llm_codec_hf.audio_llm_codec import read_audio
+from llm_codec_hf.files.audio_files import NO_AUDIO, file_of_row, find_table, is_audio, list_files, read_table
 
 from .baselines import RATE
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+logger = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,21 @@ def find_clips(audio_dir: Path, max_files: int, sources: Sequence[str] | None = 
     Raises:
         ValueError: where there is no audio, or no such source.
     """
-    manifest = next(
-        (p for p in (audio_dir / "manifest.jsonl", audio_dir.parent / "manifest.jsonl") if p.exists()), None
-    )
+    manifest = find_table(audio_dir, ("manifest",)) or find_table(audio_dir.resolve().parent, ("manifest",))
     known = {}
     if manifest is not None:
-        with open(manifest, encoding="utf-8") as lines:
-            known = {(manifest.parent / record["path"]).resolve(): record for record in map(json.loads, lines)}
+        rows = read_table(manifest)
+        known = {(manifest.parent / file_of_row(row, manifest)).resolve(): row for row in rows}
     files: dict[str, list[Path]] = {}
-    for path in sorted(path for path in audio_dir.rglob("*") if path.suffix in SUFFIXES):
+    found, left_out = list_files(audio_dir)
+    left_out += [(path.relative_to(audio_dir).as_posix(), NO_AUDIO) for path in found if not is_audio(path)]
+    if left_out:
+        logger.warning("Left out %d files of %s, such as %s.", len(left_out), audio_dir, left_out[:3])
+    for path in filter(is_audio, found):
         parts = path.relative_to(audio_dir).parts
         files.setdefault(parts[0] if len(parts) > 1 else audio_dir.resolve().name, []).append(path)
     if not files:
-        raise ValueError(f"There is no audio ({', '.join(SUFFIXES)}) in {audio_dir}.")
+        raise ValueError(f"There is no audio in {audio_dir}; {len(left_out)} files were left out: {left_out[:3]}.")
     if missing := sorted(set(sources or ()) - set(files)):
         raise ValueError(f"There is no audio of {', '.join(missing)} in {audio_dir}; it has {', '.join(files)}.")
     clips = []

@@ -18,8 +18,8 @@ from pathlib import Path
 from transformers.utils import logging
 
 from llm_codec_hf.embedded import default_codec
-from llm_codec_hf.evaluation.audio_answers import write_whole_wav
 from llm_codec_hf.files.atomic import write_whole
+from llm_codec_hf.files.audio_files import write_whole_wav
 from llm_codec_hf.metrics import load_metric
 
 from .baselines import BASELINES, RATE

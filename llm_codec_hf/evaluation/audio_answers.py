@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from ..audio_llm_codec import write_wav
 from ..code_layout_llm_codec import CodeLayout
-from ..files.atomic import whole_file
+from ..files.audio_files import write_whole_wav
 from ..metrics import load_metric
 from ..metrics.recognition import Recognizer, normalize_text
 from ..modeling_llm_codec import LLMCodecModel
@@ -166,12 +165,6 @@ def decode_layers(codec: LLMCodecModel, clips: Sequence[torch.LongTensor], task:
     codes = torch.stack(list(clips)).masked_fill(~rows[:, None], -1)
     length = round(task.seconds * codec.config.sampling_rate)
     return list(codec.decode(codes.to(codec.device), length=length).audio_values[:, 0].float().cpu().numpy())
-
-
-def write_whole_wav(path: Path, samples: np.ndarray, sampling_rate: int) -> None:
-    """A 16-bit wav, on the disk under its name as a whole or not at all."""
-    with whole_file(path) as temporary:
-        write_wav(temporary, [samples], sampling_rate)
 
 
 # ---- Judging

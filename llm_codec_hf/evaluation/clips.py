@@ -1,32 +1,39 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Labelled clips of a task, wherever they lie: what they are is known at once, their audio is read when needed."""
 
-import io
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile as sf
 from transformers.utils import logging
 
 from ..audio_llm_codec import read_audio
 from ..feature_extraction_llm_codec import LLMCodecFeatureExtractor
+from ..files.audio_files import (
+    NO_AUDIO,
+    LeftOut,
+    file_of_row,
+    find_table,
+    inspect_audio,
+    is_audio,
+    list_files,
+    read_table,
+    stored_audio,
+)
 from .episodes import read_scp
 
 logger = logging.get_logger(__name__)
 
-SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".opus", ".wav"})
 ONLY_LABEL = "audio"  # of the clips of a source without labels, as denoising has them
 TRIM_FRAME = 0.01  # seconds
 TRIM_BELOW = 40  # decibels below the clip's peak
 
-Stored = Path | Callable[[], bytes] | tuple[np.ndarray, int]
+Stored = Path | Callable[[], bytes | Path] | tuple[np.ndarray, int]
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,10 @@ class Source:
     """
     Where labelled clips are and which of their columns says what. One of `folder`, `hub` and `scp` is given.
 
-    A folder holds a `metadata.jsonl` with `file_name` in its rows, as the `audiofolder` of `datasets` has it, or just a
-    subfolder a label. (It is read here: `datasets` itself asks for torchcodec even to list a folder of audio.) Every
-    source has one more column, `path`: of the file, as the folder, the dataset or the `.scp` file has it.
+    A folder holds a `metadata.csv`, `metadata.jsonl` or `metadata.parquet` with `file_name` in its rows, as the
+    `audiofolder` of `datasets` has it, or just a subfolder per label. (It is read here: `datasets` itself asks for
+    torchcodec even to list a folder of audio.) Every source has one more column, `path`: of the file, as the folder,
+    the dataset or the `.scp` file has it.
 
     Args:
         folder: A folder of clips, relative to `root`.
@@ -163,11 +171,9 @@ class Clip:
                 samples, rate = stored
             else:
                 samples, rate = read_audio(stored() if callable(stored) else stored)
-            extract = LLMCodecFeatureExtractor(sampling_rate=sampling_rate)
-            features = extract(samples, sampling_rate=rate, resample=rate != sampling_rate, channels="mean")
+            samples = _extractor(sampling_rate).prepare(samples, rate, resample=True, channels="mean")
         except ValueError as error:
             raise ValueError(f"Clip {self.id!r}: {error}") from error
-        samples = np.asarray(features["input_values"][0][0], dtype=np.float32)
         if self.trim if trim is None else trim:
             samples = trim_start(samples, sampling_rate)
         if self.seconds is not None:
@@ -189,6 +195,11 @@ class ClipList(list[Clip]):
     def __init__(self, clips=()):
         super().__init__(clips)
         self.skipped: list[tuple[str, str]] = []
+
+
+@cache
+def _extractor(sampling_rate: int) -> LLMCodecFeatureExtractor:
+    return LLMCodecFeatureExtractor(sampling_rate=sampling_rate)
 
 
 def trim_start(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
@@ -216,7 +227,7 @@ def load_clips(task) -> ClipList:
         ImportError: where the source is a dataset and `datasets` is missing.
     """
     source, clips, seen = task.source, ClipList(), set()
-    rows = _rows_of_hub(source) if source.hub else _rows_of_files(source, task.name)
+    rows = _rows_of_hub(source) if source.hub else _rows_of_files(source, task.name, clips.skipped)
     for row, audio, target in rows:
         if any(re.fullmatch(pattern, str(_column(row, name))) is None for name, pattern in source.where.items()):
             continue
@@ -242,26 +253,35 @@ def load_clips(task) -> ClipList:
     return clips
 
 
-def _rows_of_files(source: Source, task_name: str) -> Iterator[tuple[dict, Path, Path | None]]:
-    """Rows of a folder or of an episode file, with their paths; `metadata.jsonl` alone names targets."""
+def _rows_of_files(source: Source, task_name: str, skipped: LeftOut) -> Iterator[tuple[dict, Path, Path | None]]:
+    """Rows of a folder or of an episode file, with their paths; a table alone names targets. Lists what is left out."""
     start = source.locate(task_name)
     if source.scp:
         root = Path(source.audio_root) if source.audio_root else start.parent
         names = {name: None for e in read_scp(start) for name in (*(clip for clip, _ in e.examples), e.query)}
         for name in names:  # a dict, for its order
             yield {"path": name, "label": name.split("/")[0]}, root / name, None
-    elif (metadata := start / "metadata.jsonl").is_file():
-        for line in metadata.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        return
+    files, left_out = list_files(start)
+    skipped.extend(left_out)
+    table, named = find_table(start), set()
+    if table is not None:
+        for row in read_table(table):
+            name = file_of_row(row, table)
             target = start / _column(row, source.target) if source.target else None
-            yield {"path": row["file_name"]} | row, start / row["file_name"], target
-    else:
-        for path in sorted(start.rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
-                yield {"path": path.relative_to(start).as_posix(), "label": path.parent.name}, path, None
+            named |= {table, start / name, target}
+            yield {"path": name} | row, start / name, target
+    for path in files:
+        name = path.relative_to(start).as_posix()
+        if not is_audio(path) and path != table:
+            skipped.append((name, NO_AUDIO))
+        elif table is None:
+            yield {"path": name, "label": path.parent.name}, path, None
+        elif path not in named:
+            skipped.append((name, f"{table.name} does not name it"))
 
 
-def _rows_of_hub(source: Source) -> Iterator[tuple[dict, Callable[[], bytes], Callable[[], bytes] | None]]:
+def _rows_of_hub(source: Source) -> Iterator[tuple[dict, Stored, Stored | None]]:
     """Rows of a dataset, with functions that read a row's files; class labels by their names."""
     try:
         from datasets import Audio, ClassLabel, load_dataset
@@ -276,13 +296,12 @@ def _rows_of_hub(source: Source) -> Iterator[tuple[dict, Callable[[], bytes], Ca
     names = {n: f.names for n, f in dataset.features.items() if isinstance(f, ClassLabel)}
     for index, row in enumerate(dataset.select_columns(others)):
         row = {n: names[n][v] if n in names and v is not None and v >= 0 else v for n, v in row.items()}
-        target = partial(_stored_bytes, dataset, index, source.target) if source.target else None
-        yield {"path": f"{index:06d}"} | row, partial(_stored_bytes, dataset, index, source.audio), target
+        target = partial(_stored_cell, dataset, index, source.target) if source.target else None
+        yield {"path": f"{index:06d}"} | row, partial(_stored_cell, dataset, index, source.audio), target
 
 
-def _stored_bytes(dataset, index: int, column: str) -> bytes:
-    stored = dataset.select_columns([column])[index][column]
-    return stored["bytes"] if stored["bytes"] is not None else Path(stored["path"]).read_bytes()
+def _stored_cell(dataset, index: int, column: str) -> bytes | Path:
+    return stored_audio(dataset.select_columns([column])[index][column])
 
 
 def _column(row: dict[str, Any], name: str | None, default: str | None = None) -> Any:
@@ -303,14 +322,11 @@ def _matched(value: Any, pattern: str | None) -> str | None:
 
 
 def _defect(stored: Stored) -> str | None:
-    """Why audio cannot be used, as far as its header tells."""
+    """Why audio cannot be used, as far as its headers tell."""
+    if isinstance(stored, Path) and not stored.is_file():
+        return "there is no such file"
     try:
-        info = sf.info(io.BytesIO(stored()) if callable(stored) else stored)
-    except (OSError, sf.SoundFileError, TypeError) as error:
-        missing = isinstance(stored, Path) and not stored.is_file()
-        return (
-            "there is no such file"
-            if missing
-            else f"it is no audio that can be read: {getattr(error, 'error_string', error)}"
-        )
-    return None if info.frames else "it is empty"
+        inspect_audio(stored() if callable(stored) else stored)
+    except (OSError, ValueError) as error:
+        return str(error).removeprefix(f"{stored}: ")
+    return None

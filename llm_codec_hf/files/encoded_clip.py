@@ -307,10 +307,9 @@ def _prepare(
         resampler = soxr.ResampleStream(sampling_rate, expected, num_channels=1, dtype="float32")
     for block, is_last in _mark_last(blocks):
         try:
-            features = feature_extractor(block, expected if resample else sampling_rate, channels=channels)
+            samples = feature_extractor.prepare(block, expected if resample else sampling_rate, channels=channels)
         except ValueError as error:
             raise ValueError(f"From {start / sampling_rate:.1f} s on: {error}" if start else str(error)) from error
-        (samples,) = features["input_values"][0]
         start += len(samples)
         if resampler:
             samples = resampler.resample_chunk(samples, last=is_last)

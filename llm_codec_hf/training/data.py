@@ -12,6 +12,7 @@ import torch
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
+from ..files.audio_files import stored_audio
 from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, list_folder, whole_length
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class Clips:
         cls, folder: str | Path, sampling_rate: int, seed: int = 0, shares: Mapping[str, float] | None = None
     ) -> "Clips":
         """
-        Recordings of a folder: FLAC, MP3, OGG, Opus and WAV of any rate. `recordings.list_folder` says where their
-        texts are.
+        Recordings of a folder, of any rate and in any format of `AUDIO_SUFFIXES`. `recordings.list_folder` says where
+        their texts are.
 
         Raises:
             ValueError: where no audio in it can be read.
@@ -115,7 +116,7 @@ class Clips:
             ImportError: where `datasets` is missing.
             ValueError: for a column that the dataset has not, and where no audio can be read.
         """
-        from .streams import StreamedClips, is_stream, open_dataset, stored_file
+        from .streams import StreamedClips, is_stream, open_dataset
 
         dataset = open_dataset(dataset, **options)
         if is_stream(dataset):
@@ -124,7 +125,7 @@ class Clips:
         for row in tqdm(range(len(dataset)), desc="Listing audio", unit="row"):
             values = dataset[row]
             recording = inspect(
-                partial(stored_file, values["audio"]), f"{row:06d}", skipped, values.get("text"), place=row
+                partial(stored_audio, values["audio"]), f"{row:06d}", skipped, values.get("text"), place=row
             )
             if recording is not None:
                 recordings.append(recording)
@@ -272,6 +273,4 @@ def _shard_of(folder: Path, recording: Recording) -> File:
 
 
 def _row_of(dataset: "Dataset", recording: Recording) -> File:
-    from .streams import stored_file
-
-    return stored_file(dataset[recording.place]["audio"])
+    return stored_audio(dataset[recording.place]["audio"])

@@ -1,29 +1,38 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Recordings that clips are cut from: finding them, and what is said in them, and reading a stretch of one."""
 
-import json
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import soundfile as sf
 import soxr
 import torch
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
+from ..audio_llm_codec import Source, open_audio
+from ..files.audio_files import (
+    NO_AUDIO,
+    LeftOut,
+    file_of_row,
+    find_table,
+    inspect_audio,
+    is_audio,
+    list_files,
+    read_table,
+)
+
 logger = logging.get_logger(__name__)
 
-SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".opus", ".wav"})
 SILENCE = 1e-2  # a stretch whose peak is not above it teaches nothing
-UNREADABLE = (OSError, sf.SoundFileError, ValueError, TypeError)  # what soundfile raises for what is no audio
+UNREADABLE = (OSError, ValueError)  # what reading raises for what is no audio
 
-File = str | Path | BinaryIO
-Skipped = list[tuple[str, str]]
+File = Source
+Skipped = LeftOut
 
 
 @dataclass(frozen=True)
@@ -68,24 +77,21 @@ class Recording:
 
 def list_folder(folder: Path) -> tuple[dict[str, list[Recording]], Skipped]:
     """
-    The recordings of a folder by source, in the order of their paths, and what is no audio. Only headers are read.
+    The recordings of a folder by source, in the order of their paths, and what is left out. Only headers are read.
 
     A recording's source is the first folder of its path, `"."` for what lies in the folder itself. Its text is of a
-    `.txt` of the same stem, or of a `metadata.jsonl` or `manifest.jsonl` in the folder or in a source, or a
-    `manifest.jsonl` in the folder above; their rows have `text` and, relative to that table, `file_name` or `path`.
+    `.txt` of the same stem, or of a table `metadata` or `manifest` (`.jsonl`, `.csv` or `.parquet`) in the folder or in
+    a source, or a `manifest` in the folder above; their rows have `text` and, relative to that table, `file_name` or
+    `path`.
 
     Raises:
-        ValueError: where a table is no JSON lines.
+        ValueError: If a table cannot be read.
     """
-    paths = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(parent, name) for name in files if not name.startswith(".")]
-    paths.sort()
-    texts = _texts(folder, paths)
+    paths, skipped = list_files(folder)
+    texts, used = _texts(folder, paths)
     sources: dict[str, list[Recording]] = {}
-    skipped: Skipped = []
-    for path in tqdm([p for p in paths if p.suffix.lower() in SUFFIXES], desc="Listing audio", unit="file"):
+    skipped += [(p.relative_to(folder).as_posix(), NO_AUDIO) for p in paths if not is_audio(p) and p not in used]
+    for path in tqdm([p for p in paths if is_audio(p)], desc="Listing audio", unit="file"):
         name = path.relative_to(folder).as_posix()
         recording = inspect(lambda: path, name, skipped, texts.get(os.path.abspath(path)))
         if recording is not None:
@@ -98,13 +104,11 @@ def inspect(
 ) -> Recording | None:
     """A recording by the header of its file; None for what is no audio, which is added to `skipped`."""
     try:
-        info = sf.info(open_file())
-        if not info.frames:
-            raise ValueError("it is empty")
+        info = inspect_audio(open_file())
     except UNREADABLE as error:
         add_skipped(skipped, name, error)
         return None
-    return Recording(name, info.frames, info.samplerate, text, place=place)
+    return Recording(name, info.frames, info.sampling_rate, text, place=place)
 
 
 def cut(
@@ -156,42 +160,39 @@ def read_span(file: File, start: int, frames: int) -> np.ndarray:
     Frames of a file, float32, the mean of its channels.
 
     Raises:
-        SoundFileError: for what is no audio, or broken.
-        OSError: where the file is missing.
-        ValueError: where there is nothing at that place, and for values that are not finite.
+        OSError: If the file is missing.
+        ValueError: For what is no audio, or broken, if there is nothing at that place, and for values that are not
+            finite.
     """
-    with sf.SoundFile(file) as opened:
-        opened.seek(start)
-        span = opened.read(frames, dtype="float32", always_2d=True)
-    if not len(span) or not np.isfinite(span).all():
-        raise ValueError(f"from frame {start} on, it {'holds values that are not finite' if len(span) else 'is empty'}")
-    return span[:, 0] if span.shape[1] == 1 else span.mean(axis=1)
+    with open_audio(file, quick=True) as audio:
+        span = audio.read_at(start, frames)
+    if not span.shape[1] or not np.isfinite(span).all():
+        what = "holds values that are not finite" if span.shape[1] else "is empty"
+        raise ValueError(f"from frame {start} on, it {what}")
+    return span[0] if len(span) == 1 else span.mean(axis=0)
 
 
 def add_skipped(skipped: Skipped, name: str, error: Exception) -> None:
     """Lists what cannot be read, once."""
     if all(name != listed for listed, _ in skipped):
-        skipped.append((name, str(getattr(error, "error_string", error)).rstrip(".")))
+        skipped.append((name, str(error).rstrip(".")))
         logger.debug("Cannot read %s: %s", *skipped[-1])
 
 
-def _texts(folder: Path, paths: list[Path]) -> dict[str, str]:
-    """Absolute path of audio → its text."""
-    texts = {}
-    tables = [folder.absolute().parent / "manifest.jsonl"]
+def _texts(folder: Path, paths: list[Path]) -> tuple[dict[str, str], set[Path]]:
+    """Absolute path of audio → its text; and the files that tell the texts."""
+    texts, used = {}, set()
+    tables = [find_table(folder.absolute().parent, ("manifest",))]
     for base in (folder, *sorted({folder / p.relative_to(folder).parts[0] for p in paths if p.parent != folder})):
-        tables += [base / "manifest.jsonl", base / "metadata.jsonl"]
-    for table in filter(Path.is_file, tables):
-        for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                row = json.loads(line)
-                name, text = row.get("file_name", row.get("path")), row.get("text")
-            except (ValueError, AttributeError) as error:
-                raise ValueError(f"Line {number} of {table} is no JSON object: {error}") from error
-            if name and text:
-                texts[os.path.abspath(table.parent / name)] = text
+        tables += [find_table(base, ("manifest",)), find_table(base, ("metadata",))]
+    for table in filter(None, tables):
+        used.add(table)
+        for row in read_table(table):
+            if text := row.get("text"):
+                texts[os.path.abspath(table.parent / file_of_row(row, table))] = text
     stems = {os.path.abspath(path.with_suffix("")): path for path in paths if path.suffix == ".txt"}
     for path in paths if stems else ():
-        if path.suffix.lower() in SUFFIXES and (beside := stems.get(os.path.abspath(path.with_suffix("")))):
+        if is_audio(path) and (beside := stems.get(os.path.abspath(path.with_suffix("")))):
+            used.add(beside)
             texts[os.path.abspath(path)] = beside.read_text(encoding="utf-8").strip()
-    return texts
+    return texts, used

@@ -21,6 +21,7 @@ from transformers import HfArgumentParser
 from transformers.utils.logging import tqdm
 
 from ..files.atomic import whole_folder
+from ..files.audio_files import inspect_audio
 from .recordings import UNREADABLE, Recording, Skipped, add_skipped, list_folder, read_span
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def read_index(folder: str | Path) -> dict[str, list[Recording]]:
         raise ValueError(f"{path} is no index of shards ({error!r}); pack them again.") from error
     for shard, frames in ends.items():
         try:
-            found = sf.info(path.with_name(shard)).frames
+            found = inspect_audio(path.with_name(shard)).frames
         except UNREADABLE as error:
             raise ValueError(
                 f"Shard {path.with_name(shard)} cannot be read ({error}); pack or copy it again."

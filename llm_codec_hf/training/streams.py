@@ -1,15 +1,14 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Datasets of `datasets`, and clips of those that can only be read from start to end."""
 
-import io
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..files.audio_files import stored_audio
 from .recordings import SILENCE, File, Recording, Skipped, TrainingClip, cut, inspect, whole_length
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class StreamedClips:
         """The pieces of a recording; none of what is no audio. A text is of a recording in one piece alone."""
         file = row["audio"]
         name = (file or {}).get("path") or f"row {number}"
-        whole = inspect(lambda: stored_file(file), name, self.skipped, row.get("text"), place=file)
+        whole = inspect(lambda: stored_audio(file), name, self.skipped, row.get("text"), place=file)
         if whole is None:
             return []
         length = PIECE * whole.rate
@@ -168,10 +167,5 @@ def is_stream(dataset: "Dataset | IterableDataset") -> bool:
     return not hasattr(dataset, "__len__")
 
 
-def stored_file(stored: dict) -> File:
-    """The file of a cell of undecoded audio."""
-    return io.BytesIO(stored["bytes"]) if stored["bytes"] is not None else Path(stored["path"])
-
-
 def _file_of(piece: Recording) -> File:
-    return stored_file(piece.place)
+    return stored_audio(piece.place)

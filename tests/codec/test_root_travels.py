@@ -12,8 +12,9 @@ import llm_codec_hf
 ROOT = Path(llm_codec_hf.__file__).parent
 ENTRIES = ["configuration_llm_codec", "modeling_llm_codec", "feature_extraction_llm_codec", "processing_llm_codec"]
 ENTRIES.append("pipeline_audio_fewshot")
-# The package's dependencies: whoever has Transformers and these loads a codec from the Hub.
-ALLOWED = {"torch", "numpy", "transformers", "safetensors", "soundfile", "soxr"}
+# The package's dependencies: whoever has Transformers and these loads a codec from the Hub. (PyAV is asked for where it
+# is needed.)
+ALLOWED = {"torch", "numpy", "transformers", "safetensors", "soundfile", "soxr", "av"}
 
 
 def imports(module: str) -> tuple[set[str], set[str]]:

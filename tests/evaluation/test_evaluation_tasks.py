@@ -112,7 +112,7 @@ def test_a_subfolder_a_label(folder):
     assert clips[0].id == "a/s0_0.wav" and clips[0].group is None
     reasons = dict(clips.skipped)
     assert set(reasons) == {"a/broken.wav", "b/empty.wav"}
-    assert "no audio" in reasons["a/broken.wav"] and "empty" in reasons["b/empty.wav"]
+    assert "not audio" in reasons["a/broken.wav"] and "empty" in reasons["b/empty.wav"]
 
 
 def test_labels_groups_and_choice_by_patterns(folder):
@@ -136,7 +136,10 @@ def test_metadata_of_an_audiofolder(folder):
         ("a/s0_0.wav", "x", "g", "hello"),
         ("a/s1_1.wav", "y", None, None),
     ]
-    assert dict(clips.skipped) == {"a/gone.wav": "there is no such file", "b/s0_0.wav": "it has no label"}
+    skipped = dict(clips.skipped)
+    assert skipped.pop("a/broken.wav") == "metadata.jsonl does not name it"
+    named = {name: reason for name, reason in skipped.items() if "does not name it" not in reason}
+    assert named == {"a/gone.wav": "there is no such file", "b/s0_0.wav": "it has no label"}
     with pytest.raises(ValueError, match="no column 'speaker'"):
         load_clips(make_task({"folder": "data", "root": str(folder), "group": "speaker"}))
 
