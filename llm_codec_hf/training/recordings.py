@@ -1,6 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Recordings that clips are cut from: finding them, and what is said in them, and reading a stretch of one."""
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -189,7 +190,8 @@ def _texts(folder: Path, paths: list[Path]) -> tuple[dict[str, str], set[Path]]:
         used.add(table)
         for row in read_table(table):
             if text := row.get("text"):
-                texts[os.path.abspath(table.parent / file_of_row(row, table))] = text
+                with contextlib.suppress(ValueError):  # a row of other things than files
+                    texts[os.path.abspath(table.parent / file_of_row(row, table))] = text
     stems = {os.path.abspath(path.with_suffix("")): path for path in paths if path.suffix == ".txt"}
     for path in paths if stems else ():
         if is_audio(path) and (beside := stems.get(os.path.abspath(path.with_suffix("")))):
