@@ -24,6 +24,7 @@ from .learner import Learner
 from .semantic_head import SemanticHead
 from .trainer import CodecTrainer, make_accelerator
 from .vocabulary import Vocabulary, open_vocabulary
+from .warm_start import load_warm_start
 
 
 def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None) -> tuple[CodecTrainer, Vocabulary]:
@@ -64,7 +65,10 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
         own = codebooks.channels[0]
         head = SemanticHead(own.stop - own.start, hearing.whisper.width * len(config.head_layers))
     learner = Learner(model, codebooks, guidance, head, config.semantic_gradient, config.freeze_codes)
-    return CodecTrainer(learner, config, clips, eval_clips, accelerator, hearing), vocabulary
+    trainer = CodecTrainer(learner, config, clips, eval_clips, accelerator, hearing)
+    if config.init_from and not trainer.checkpoint.is_file():
+        load_warm_start(trainer, config.init_from)
+    return trainer, vocabulary
 
 
 def make_hearing(config: TrainingConfig, sampling_rate: int) -> Hearing | None:

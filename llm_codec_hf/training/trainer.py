@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The training loop, on accelerate."""
 
-import dataclasses
 import json
 import math
 import time
@@ -13,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
 from ..signals.spectrograms import multi_resolution_stft_loss
+from .adversary import Adversary
+from .averages import Averages
+from .batches import TrainingBatches
 from .checkpoints import (
     load_checkpoint,
     load_optimizer_tensors,
@@ -28,19 +30,12 @@ from .checkpoints import (
 )
 from .code_usage import CodeUsage
 from .configuration import TrainingConfig
-from .data import Clips, augment, batch_windows, change_speed
-from .discriminator import (
-    MultiFrequencyDiscriminator,
-    discriminator_loss,
-    feature_matching_loss,
-    generator_adversarial_loss,
-)
+from .data import Clips
 from .hearing import Hearing
 from .learner import Learner
 from .losses import FULL_BAND, mel_loss, sub_band_stft_loss
 from .recordings import TrainingClip
 from .validation import evaluate_learner
-from .warm_start import load_warm_start
 
 logger = logging.get_logger(__name__)
 
@@ -51,47 +46,6 @@ EVALUATED = 2**41
 EVALUATED_WINDOWS = 16  # in a clip, 3.84 s
 EVALUATED_WHOLE = 33  # windows of a recording with a text, at most, for it to be heard whole: 7.92 s
 MEASURED_CLIPS = 32  # on which Whisper's channels are measured
-
-
-class TrainingBatches(Dataset):
-    """
-    The batches of one process: batch i, which is the same in every run, whenever and by whatever worker it is read.
-
-    Clips are numbered through all processes and batches of a step, so two processes read together what one with twice
-    the batch reads.
-    """
-
-    def __init__(self, clips: Clips, config: TrainingConfig, pad_to_multiple_of: int, process: int, processes: int):
-        self.clips, self.config, self.multiple = clips, config, pad_to_multiple_of
-        self.process, self.processes = process, processes
-
-    def __getitem__(self, number: int) -> dict:
-        config = self.config
-        step = number // config.gradient_accumulation_steps
-        windows = batch_windows(config.seed, step, config.min_windows, config.max_windows)
-        first = (number * self.processes + self.process) * config.batch_size
-        indices = range(first, first + config.batch_size)
-        clips = [self.draw(index, windows * self.multiple) for index in indices]
-        gain, chance = (config.min_gain_db, config.max_gain_db), config.noise_chance
-        audio = [
-            augment(clip.audio, np.random.default_rng((config.seed, index, 1)), gain_db=gain, noise_chance=chance)
-            for index, clip in zip(indices, clips)
-        ]
-        return {
-            "audio": torch.stack(audio),
-            "texts": [clip.text for clip in clips],
-            "covers": [clip.covers for clip in clips],
-            "indices": list(indices),
-        }
-
-    def draw(self, index: int, samples: int) -> TrainingClip:
-        """Clip number `index`, at a speed of its own."""
-        low, high = self.config.min_speed, self.config.max_speed
-        if low == high == 1.0:
-            return self.clips.draw(index, samples)
-        speed = np.random.default_rng((self.config.seed, index, 4)).uniform(low, high)
-        clip = self.clips.draw(index, round(samples * speed))
-        return dataclasses.replace(clip, audio=change_speed(clip.audio, speed, samples))
 
 
 class CodecTrainer:
@@ -133,24 +87,12 @@ class CodecTrainer:
             fused=True,
         )
         self.ddp, self.optimizer = self.accelerator.prepare(learner, self.optimizer)
-        self.discriminator = None
+        self.adversary = None
         if config.adversarial_weight:
-            self.discriminator = MultiFrequencyDiscriminator(
-                config.discriminator_hop_lengths, config.discriminator_channels, sampling_rate=self.codec.sampling_rate
-            )
-            self.discriminator_optimizer = torch.optim.AdamW(
-                self.discriminator.parameters(),
-                lr=config.discriminator_learning_rate,
-                betas=(0.8, 0.99),
-                eps=1e-6,
-                fused=True,
-            )
-            self.discriminator_ddp, self.discriminator_optimizer = self.accelerator.prepare(
-                self.discriminator, self.discriminator_optimizer
-            )
+            self.adversary = Adversary(config, self.codec.sampling_rate, self.accelerator)
         if config.compile:
             learner.compile()
-        self.ema = [parameter.detach().clone() for parameter in learner.parameters()]
+        self.averages = Averages(learner, config.ema_decay)
         self.usage = CodeUsage(self.codec.codebook_sizes, self.device)
         self.step, self.minutes = 0, 0.0
         self.fitted = False  # whether the codebooks have been fitted: quantization begins with that
@@ -179,8 +121,6 @@ class CodecTrainer:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self.load()
-        elif config.init_from:
-            load_warm_start(self, config.init_from)
         if config.freeze_codes and not self.fitted:
             raise ValueError(f"`freeze_codes` keeps codes, but {config.init_from} had not begun to quantize.")
         self.measure_hearing()
@@ -226,7 +166,7 @@ class CodecTrainer:
             self.save()
         accelerator.end_training()
         if self.finished:
-            self.use_average()
+            self.averages.put()
         return self.finished
 
     def train_step(self, batches: list[dict]) -> dict[str, float]:
@@ -241,7 +181,7 @@ class CodecTrainer:
         means, counts = {}, None
         for batch in batches:
             audio, adversary = batch["audio"].to(self.device), self.adversary_plays
-            models = [self.ddp, self.discriminator_ddp] if adversary else [self.ddp]
+            models = [self.ddp, self.adversary.ddp] if adversary else [self.ddp]
             with accelerator.accumulate(*models), accelerator.autocast():
                 heard, targets = self.listen(audio)
                 estimate, losses, codes = self.ddp(
@@ -255,7 +195,7 @@ class CodecTrainer:
                     heard=targets,
                 )
                 estimate = estimate.float()
-                learned = {"discriminator": self.train_discriminator(estimate.detach(), audio)} if adversary else {}
+                learned = {"discriminator": self.adversary.learn(estimate.detach(), audio)} if adversary else {}
                 losses |= self.reconstruction_losses(estimate, audio)
                 if self.features_matter:
                     losses["feature"] = self.hearing.feature_loss(estimate, heard, config.feature_layers)
@@ -280,7 +220,7 @@ class CodecTrainer:
         if counts is not None:
             counts = accelerator.reduce(torch.cat(counts), "sum").split(list(self.codec.codebook_sizes))
             self.usage.update(counts)
-        self.update_average()
+        self.averages.update(self.step)
         values = accelerator.reduce(torch.stack(list(means.values())), "mean").tolist()
         return {name: round(value, 5) for name, value in zip(means, values)} | {"grad_norm": round(norm.item(), 3)}
 
@@ -297,12 +237,7 @@ class CodecTrainer:
         }
         losses = {name: loss() for name, loss in losses.items() if getattr(config, f"{name}_weight")}
         if self.adversary_plays:
-            # its weights rest here; they learned just before
-            self.discriminator.requires_grad_(False)
-            fake, real = self.discriminator(estimate), self.discriminator(audio)
-            self.discriminator.requires_grad_(True)
-            losses["adversarial"] = generator_adversarial_loss(fake.logits, config.adversary)
-            losses["feature_matching"] = feature_matching_loss(real.features, fake.features)
+            losses |= self.adversary.losses(estimate, audio)
         return losses
 
     @property
@@ -330,17 +265,7 @@ class CodecTrainer:
 
     @property
     def adversary_plays(self) -> bool:
-        return self.discriminator is not None and self.step >= self.config.adversarial_after
-
-    def train_discriminator(self, estimate: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
-        real, fake = self.discriminator_ddp(audio), self.discriminator_ddp(estimate)
-        loss = discriminator_loss(real.logits, fake.logits, self.config.adversary)
-        self.accelerator.backward(loss)
-        if self.accelerator.sync_gradients:
-            self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.config.max_grad_norm)
-        self.discriminator_optimizer.step()
-        self.discriminator_optimizer.zero_grad()
-        return loss.detach()
+        return self.adversary is not None and self.step >= self.config.adversarial_after
 
     # ---- What is drawn: a function of seed and number of the clip
 
@@ -369,8 +294,8 @@ class CodecTrainer:
 
     def optimizers(self) -> list[tuple[torch.optim.Optimizer, float]]:
         optimizers = [(self.optimizer, self.config.learning_rate)]
-        if self.discriminator is not None:
-            optimizers.append((self.discriminator_optimizer, self.config.discriminator_learning_rate))
+        if self.adversary is not None:
+            optimizers.append((self.adversary.optimizer, self.config.discriminator_learning_rate))
         return optimizers
 
     # ---- Codebooks and averages
@@ -381,23 +306,8 @@ class CodecTrainer:
         clips = [self.clips.draw(FITTED + i, samples).audio[None].to(self.device) for i in range(FITTED_CLIPS)]
         with torch.compiler.set_stance("force_eager"):
             self.learner.fit_codebooks(clips, self.config.fitted_components)
-        for average, parameter in zip(self.ema, self.learner.parameters()):
-            average.copy_(parameter.detach())
+        self.averages.restart()
         self.fitted = True
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        """Moves the averaged weights; at first faster, so that the random beginning is soon forgotten."""
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.ema, [parameter.detach() for parameter in self.learner.parameters()], 1 - decay)
-
-    @torch.no_grad()
-    def use_average(self) -> list[torch.Tensor]:
-        """Puts the averaged weights into the learner, and returns those that were there."""
-        own = [parameter.detach().clone() for parameter in self.learner.parameters()]
-        for parameter, average in zip(self.learner.parameters(), self.ema):
-            parameter.copy_(average)
-        return own
 
     # ---- Evaluation, logs, checkpoints
 
@@ -412,16 +322,18 @@ class CodecTrainer:
         """Evaluates the averaged weights on the main process."""
         if not self.accelerator.is_main_process:
             return
-        own = self.use_average()
         self.learner.eval()
-        folder = self.output_dir / "samples"
-        metrics = evaluate_learner(
-            self.learner, self.evaluated, self.config, self.fitted, folder, self.step, self.accelerator
-        )
+        with self.averages.in_place():
+            metrics = evaluate_learner(
+                self.learner,
+                self.evaluated,
+                self.config,
+                self.fitted,
+                self.output_dir / "samples",
+                self.step,
+                self.accelerator,
+            )
         self.learner.train()
-        with torch.no_grad():
-            for parameter, value in zip(self.learner.parameters(), own):
-                parameter.copy_(value)
         self.log({"step": self.step, "minutes": round(self.minutes, 2), "evaluation": metrics})
 
     def log(self, record: dict) -> None:
@@ -442,16 +354,14 @@ class CodecTrainer:
     def save(self) -> None:
         if not self.accelerator.is_main_process:
             return
-        names = [name for name, _ in self.learner.named_parameters()]
         tensors = with_prefix("learner", dict(self.learner.named_parameters()))
-        tensors |= with_prefix("average", dict(zip(names, self.ema)))
+        tensors |= with_prefix("average", self.averages.named())
         tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
         tensors |= with_prefix("usage", self.usage.tensors())
         if self.hearing is not None:
             tensors |= with_prefix("hearing", dict(self.hearing.named_buffers()))
-        if self.discriminator is not None:
-            tensors |= with_prefix("discriminator", dict(self.discriminator.named_parameters()))
-            tensors |= with_prefix("discriminator_optimizer", optimizer_tensors(self.discriminator_optimizer))
+        if self.adversary is not None:
+            tensors |= self.adversary.tensors()
         save_checkpoint(self.checkpoint, tensors, {"step": self.step, "minutes": self.minutes, **self.quantization})
 
     @property
@@ -471,24 +381,17 @@ class CodecTrainer:
             ValueError: where it is of another model.
         """
         tensors, state = load_checkpoint(self.checkpoint)
-        modules = {"learner": self.learner}
-        if self.discriminator is not None and without_prefix("discriminator", tensors):
-            modules["discriminator"] = self.discriminator
-        for prefix, module in modules.items():
-            saved, own = without_prefix(prefix, tensors), dict(module.named_parameters())
-            if {n: t.shape for n, t in saved.items()} != {n: t.shape for n, t in own.items()}:
-                raise ValueError(
-                    f"{self.checkpoint} is of another model: set `codec`, `language_model` and the guidance as in that "
-                    "run, or name another `output_dir`."
-                )
-            for name, parameter in own.items():
-                parameter.copy_(saved[name])
-        averages = without_prefix("average", tensors)
-        for (name, _), average in zip(self.learner.named_parameters(), self.ema):
-            average.copy_(averages[name])
+        saved, own = without_prefix("learner", tensors), dict(self.learner.named_parameters())
+        fits = {n: t.shape for n, t in saved.items()} == {n: t.shape for n, t in own.items()}
+        if not fits or self.adversary is not None and not self.adversary.load_tensors(tensors):
+            raise ValueError(
+                f"{self.checkpoint} is of another model: set `codec`, `language_model`, the guidance and the heads as "
+                "in that run, or name another `output_dir`."
+            )
+        for name, parameter in own.items():
+            parameter.copy_(saved[name])
+        self.averages.load(without_prefix("average", tensors))
         load_optimizer_tensors(self.optimizer, without_prefix("optimizer", tensors))
-        if "discriminator" in modules:
-            load_optimizer_tensors(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
         self.usage.load_tensors(without_prefix("usage", tensors))
         if self.hearing is not None:
             self.hearing.load_state_dict(without_prefix("hearing", tensors), strict=False)

@@ -32,10 +32,10 @@ def save_warm_start(trainer: "CodecTrainer", folder: str | Path) -> Path:
     Raises:
         ValueError: If a weight does not fit into float16.
     """
-    folder, named = Path(folder), dict(trainer.learner.named_parameters())
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, values in ((WEIGHTS, named.values()), (AVERAGES, trainer.ema)):
-        tensors = {f"learner.{name}": half(name, value) for name, value in zip(named, values)}
+    folder = Path(folder)
+    weights, averages = dict(trainer.learner.named_parameters()), trainer.averages.named()
+    for file, values in ((WEIGHTS, weights), (AVERAGES, averages)):
+        tensors = {f"learner.{name}": half(name, value) for name, value in values.items()}
         if trainer.hearing is not None:
             tensors |= {f"hearing.{name}": value.cpu() for name, value in trainer.hearing.named_buffers()}
         save_checkpoint(folder / file, tensors, {"step": trainer.step, **trainer.quantization})
@@ -77,10 +77,11 @@ def load_warm_start(trainer: "CodecTrainer", folder: str | Path) -> None:
             f"{folder} is of another model, which differs in {len(different)} weights such as {different[0]}: set "
             "`codec`, `semantic_channels`, the words and the guidance as in that run."
         )
-    for (name, parameter), average in zip(own.items(), trainer.ema):
-        if name in weights and weights[name].shape == parameter.shape:
-            parameter.copy_(weights[name])
-            average.copy_(averages[name])
+    fitting = [name for name in own if name in weights and weights[name].shape == own[name].shape]
+    for name in fitting:
+        own[name].copy_(weights[name])
+    trainer.averages.restart()
+    trainer.averages.load({name: averages[name] for name in fitting})
     if trainer.hearing is not None:
         trainer.hearing.load_state_dict(hearing, strict=False)
     trainer.load_quantization(state)

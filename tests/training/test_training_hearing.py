@@ -236,7 +236,7 @@ def test_warm_start_goes_on_where_the_run_was(config, tmp_path):
     fourth, _ = make_trainer(config("fourth", **fields, init_from=str(folder)))
     fourth.config.max_steps = 0
     fourth.train()
-    for parameter, average in zip(fourth.learner.parameters(), fourth.ema):
+    for parameter, average in zip(fourth.learner.parameters(), fourth.averages.values):
         assert torch.equal(parameter, average)
 
 
