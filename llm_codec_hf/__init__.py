@@ -15,6 +15,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_llm_codec import LLMCodecConfig
+from .embedded import default_codec, language_model_of
 from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from .files.codec_folder import save_codec
 from .modeling_llm_codec import (
@@ -42,8 +43,17 @@ LLMCodecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
 LLMCodecProcessor.register_for_auto_class("AutoProcessor")
 
 PIPELINE_REGISTRY.register_pipeline(
-    "audio-fewshot", pipeline_class=AudioFewShotPipeline, pt_model=AutoModel, type="audio"
+    "audio-fewshot",
+    pipeline_class=AudioFewShotPipeline,
+    pt_model=AutoModel,
+    default={"model": (str(default_codec()), "main")},
+    type="audio",
 )
+# What a saved codec tells of its pipeline, without a folder of this machine
+AudioFewShotPipeline._registered_impl = {
+    "audio-fewshot": {"impl": AudioFewShotPipeline, "pt": (AutoModel,), "type": "audio"}
+}
+AudioFewShotPipeline.find_language_model = staticmethod(language_model_of)
 
 __all__ = [
     "AudioFewShotPipeline",

@@ -13,6 +13,8 @@ from .caches_llm_codec import branch, repeated
 from .passes_llm_codec import Passes, Way, embedding_entries, tree
 from .requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
 
+# Options of `from_pretrained` that say where a repository is, for the tokenizer as for the model
+OF_THE_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
 LOGITS_AT_ONCE = 2**27  # numbers, at most, of the logits of a pass: half a gigabyte in float32
 
 
@@ -22,6 +24,7 @@ def load_language_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype = "auto",
     tokenizer=None,
+    **options,
 ) -> PreTrainedModel:
     """
     Loads the language model that reads a codec's words, and checks that it does.
@@ -29,9 +32,12 @@ def load_language_model(
     Args:
         name (`str` or `PathLike`): An id or a folder of any `AutoModelForCausalLM`.
         processor ([`LLMCodecProcessor`]): The codec's words.
-        device (`str` or `torch.device`, *optional*): Where the model goes; the CPU by default.
+        device (`str` or `torch.device`, *optional*): Where the model goes, if `options` do not place it; the CPU by
+            default.
         dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): Of its weights; "auto" is the file's.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): Its tokenizer; that of `name` by default.
+        options: Further arguments of `from_pretrained`: `quantization_config`, `device_map`, `revision`, … A `dtype`
+            here goes before the other.
 
     Returns:
         `PreTrainedModel`, for inference.
@@ -40,10 +46,15 @@ def load_language_model(
         ValueError: where the tokenizer or the embeddings do not fit the codec's words.
         OSError: where there is no such model.
     """
-    processor.check_tokenizer(AutoTokenizer.from_pretrained(name) if tokenizer is None else tokenizer)
-    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+    if tokenizer is None:
+        where = {key: value for key, value in options.items() if key in OF_THE_HUB}
+        tokenizer = AutoTokenizer.from_pretrained(name, **where)
+    processor.check_tokenizer(tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": dtype, **options})
     check_embeddings(model, processor)
-    return (model if device is None else model.to(device)).eval()
+    if device is not None and not options.keys() & {"device_map", "quantization_config"}:  # these place it
+        model = model.to(device)
+    return model.eval()
 
 
 def check_embeddings(model: PreTrainedModel, processor) -> None:

@@ -1,25 +1,55 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """`pipeline("audio-fewshot")`: a frozen language model answers about audio from a few examples in its prompt."""
 
-import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import CONFIG_NAME
 
-from .audio_llm_codec import AUDIO_SUFFIXES, read_audio
+from .arguments_llm_codec import unknown_option, whole_number
+from .audio_answers_llm_codec import AudioAnswers
 from .backend_llm_codec import InProcessBackend, check_embeddings, load_language_model
-from .code_layout_llm_codec import CodeLayout
-from .requests_llm_codec import GenerateRequest, ScoreRequest
+from .code_layout_llm_codec import check_layout
+from .inputs_llm_codec import (
+    Clip,
+    encode_clips,
+    example_pairs,
+    is_one_clip,
+    items,
+    named_labels,
+    read_clip,
+    several,
+    undecoded,
+)
+from .requests_llm_codec import MOST_SEED, GenerateRequest, ScoreRequest
 from .scoring_llm_codec import check_way, references, score
 
 DEFAULT_SCORING = "support_shuffled"
+OPTIONS = (
+    "examples",
+    "candidate_labels",
+    "instruction",
+    "repeats",
+    "layers",
+    "layout",
+    "output",
+    "scoring",
+    "seconds",
+    "temperature",
+    "top_p",
+    "seed",
+    "iterator",
+    "channels",
+    "batch_size",
+    "num_workers",
+)
 
 
 class AudioFewShotPipeline(Pipeline):
@@ -43,12 +73,20 @@ class AudioFewShotPipeline(Pipeline):
         model ([`LLMCodecModel`]): The codec.
         processor ([`LLMCodecProcessor`]): The codec's words.
         language_model (`str` or [`PreTrainedModel`]): A causal language model of the codec's vocabulary: an id, a
-            folder, or one that is loaded. It stays on its device; one loaded here goes to the pipeline's.
+            folder, or one that is loaded. It stays on its device; one loaded here goes to the pipeline's, and has the
+            pipeline's `dtype`. The default of the embedded codec is the packaged one.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): Checked against the codec's words.
+        language_model_kwargs (`dict`, *optional*): For a language model that is loaded here, arguments of
+            `from_pretrained`: `dtype`, `quantization_config`, `device_map`, `revision`, …
 
     Raises:
         ValueError: where the language model or the tokenizer does not fit the codec's words.
+        ImportError: where the packaged language model is not installed; the message says how to install it.
     """
+
+    # Finds the language model of a codec that has none given, by the codec's path; set by the package, as what travels
+    # to the Hub holds no language model
+    find_language_model: Callable[[str], str | None] | None = None
 
     _load_processor = True
     _load_image_processor = False
@@ -56,12 +94,22 @@ class AudioFewShotPipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = False
 
-    def __init__(self, *args, language_model: str | PreTrainedModel | None = None, tokenizer=None, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        *args,
+        language_model: str | PreTrainedModel | None = None,
+        tokenizer=None,
+        language_model_kwargs: dict[str, Any] | None = None,
+        dtype: str | torch.dtype | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, dtype=dtype, **kwargs)
         if self.processor is None:
             raise ValueError("`processor` is missing: pass the codec's `LLMCodecProcessor`, which holds its words.")
         # Batches are lists of clips that the codec's own feature extractor pads; a tokenizer would ask for a pad token.
         self.feature_extractor, self.tokenizer = self.processor.feature_extractor, None
+        if language_model is None and self.find_language_model is not None:
+            language_model = self.find_language_model(self.model.name_or_path)
         if language_model is None:
             raise ValueError(
                 "Pass `language_model=`, the causal language model that reads the codec's words: an id, a folder or a "
@@ -69,8 +117,21 @@ class AudioFewShotPipeline(Pipeline):
                 f"{self.processor.tokenizer.name_or_path or 'the codec'}."
             )
         if isinstance(language_model, (str, os.PathLike)):
-            language_model = load_language_model(language_model, self.processor, self.device, tokenizer=tokenizer)
+            options = {"dtype": dtype or "auto", **(language_model_kwargs or {})}
+            language_model = load_language_model(
+                language_model, self.processor, self.device, tokenizer=tokenizer, **options
+            )
+        elif not hasattr(language_model, "get_input_embeddings"):
+            raise ValueError(
+                "`language_model` is an id, a folder or a loaded causal language model; got "
+                f"{type(language_model).__name__}."
+            )
         else:
+            if language_model_kwargs:
+                raise ValueError(
+                    "`language_model_kwargs` are for a language model that is loaded here, but `language_model` is "
+                    "loaded already: pass its id or folder, or load it with these arguments."
+                )
             if tokenizer is not None:
                 self.processor.check_tokenizer(tokenizer)
             check_embeddings(language_model, self.processor)
@@ -83,37 +144,48 @@ class AudioFewShotPipeline(Pipeline):
         self.processor.save_pretrained(save_directory, **kwargs)
         add_pipeline(save_directory)
 
-    def _sanitize_parameters(self, support=None):
-        return ({}, {}, {}) if support is None else ({}, {"support": support}, {"labels": support["labels"]})
+    def _sanitize_parameters(self, support=None, **unknown):
+        for name in unknown:
+            raise unknown_option(name, OPTIONS, "pipeline('audio-fewshot')")
+        if support is None:
+            return {}, {}, {}
+        return {"channels": support["channels"]}, {"support": support}, {"support": support}
 
     def __call__(
         self,
         audio,
-        examples: list[tuple[Any, Any]] | None = None,
-        candidate_labels: list[str] | None = None,
+        examples=None,
+        candidate_labels: Sequence[str] | None = None,
         instruction: bool | str | None = None,
         repeats: int = 1,
         layers: tuple[int, ...] | None = None,
         layout: str = "layer_major",
         output: str = "label",
-        scoring: str = DEFAULT_SCORING,
+        scoring: str | None = None,
         seconds: float | tuple[float, float] | None = None,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
+        temperature: float | None = None,
+        top_p: float | None = None,
         seed: int = 0,
-        iterator: bool = False,
-        **kwargs,
+        iterator: bool | None = None,
+        channels: str | int | None = None,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        **unknown,
     ):
         """
         Labels audio, or makes audio, by examples.
 
         Args:
-            audio: A clip: a path, an URL, the bytes of a file, an array at the codec's rate, or a dict of `raw` or
-                `array` and `sampling_rate`. Or a list of clips, a generator, or a `datasets` column (`KeyDataset`).
-                With `output="audio"` a clip or a text, or a list of either.
-            examples (`list[tuple]`): The demonstrations in the prompt's order: pairs of a clip and its label, or, with
-                `output="audio"`, of a text or a clip and the clip that answers it.
-            candidate_labels (`list[str]`, *optional*): Labels to score; the examples' by default.
+            audio: A clip: a path, an URL, the bytes of a file, an open binary file, an array at the codec's rate,
+                `(rate, array)`, a decoder of `datasets`, or a dict or row with `array` (or `raw`) and `sampling_rate`,
+                with `bytes` or `path`, or with one of these as `audio`. Or several: a list, a tuple, a column or a
+                series of clips, which gives a list; a dataset, a generator or another iterator, which gives an
+                iterator. With `output="audio"` a clip or a text, or several of either.
+            examples: The demonstrations in the prompt's order, any iterable of them: pairs of a clip and its label, or,
+                with `output="audio"`, of a text or a clip and the clip that answers it; or rows of a dataset with
+                `audio` and `label`.
+            candidate_labels (`list[str]`, *optional*): Labels to score, or a `ClassLabel` of `datasets`; the examples'
+                by default. A label that is a number is the place of its name among them.
             instruction (`bool` or `str`, *optional*): Whether the prompt names the labels first, or a text that comes
                 first. By default the labels are named, and there is no text before examples of audio.
             repeats (`int`, *optional*, defaults to 1): How often the examples stand in the prompt.
@@ -121,75 +193,87 @@ class AudioFewShotPipeline(Pipeline):
                 for labels, and all for audio.
             layout (`str`, *optional*, defaults to `"layer_major"`): `"layer_major"` or `"time_major"`.
             output (`str`, *optional*, defaults to `"label"`): `"label"` or `"audio"`.
-            scoring (`str`, *optional*): How labels are scored, a key of `scoring_llm_codec.SCORINGS`. "batch" takes the
-                clips that run together (`batch_size`).
+            scoring (`str`, *optional*): How labels are scored, a key of `scoring_llm_codec.SCORINGS`; by default
+                `"support_shuffled"`. "batch" calibrates by all clips of the call, whatever `batch_size` is.
             seconds (`float` or a pair, *optional*): Length of the audio made, or its least and greatest; by default
                 what the examples' have.
             temperature (`float`, *optional*, defaults to 0): 0 makes the most probable audio; above, ids are drawn.
-            top_p (`float`, *optional*, defaults to 1): Draws from the most probable ids of this probability together.
+            top_p (`float`, *optional*, defaults to 1): Draws from the most probable ids of this probability together;
+                it needs a `temperature` above 0.
             seed (`int`, *optional*, defaults to 0): Seed of the draws, and of the words that labels are calibrated by.
             iterator (`bool`, *optional*, defaults to `False`): Whether audio comes in pieces, as soon as it is
                 determined: an iterator over what is otherwise returned, whose `audio` one after the other is the same.
-            batch_size (`int`, *optional*): Clips a batch.
+            channels (`str` or `int`, *optional*): What to take of several channels: `"mean"`, or the number of one. By
+                default the mean of a file's; arrays of several are refused.
+            batch_size (`int`, *optional*): Clips per batch.
+            num_workers (`int`, *optional*): Processes that read clips, for labels.
 
         Returns:
-            `list[dict]` a clip, best first: `label` and `score`, a softmax over the labels. With `output="audio"` a
-            `dict` a query: `audio`, `(samples,)` float32, and `sampling_rate`.
+            A `list[dict]` per clip, best first: `label` and `score`, a softmax over the labels. With `output="audio"` a
+            `dict` per query: `audio`, `(samples,)` float32, and `sampling_rate`.
 
         Raises:
-            ValueError: for no examples, for an example whose label is no candidate, for audio that cannot be used, and
-                for a prompt longer than the language model's context.
+            ValueError: for no examples, for an example whose label is no candidate, for audio that cannot be used, for
+                options that do not fit each other, and for a prompt longer than the language model's context; the
+                message names the clip or the option.
+            TypeError: for an option that does not exist.
         """
-        if not examples:
-            raise ValueError("`examples` is empty: pass pairs of a clip and its label, such as [('bark.wav', 'dog')].")
-        written = {"layers": layers, "layout": layout}
-        if output == "audio":
-            if candidate_labels is not None:
-                raise ValueError("`candidate_labels` are for `output='label'`; audio has none.")
-            drawn = {"temperature": temperature, "top_p": top_p, "seed": seed}
-            return self._make_audio(audio, examples, instruction or False, repeats, written, seconds, drawn, iterator)
-        if output != "label":
+        for name in unknown:
+            raise unknown_option(name, OPTIONS, "pipeline('audio-fewshot')")
+        whole_number("repeats", repeats, 1)
+        whole_number("seed", seed, 0, MOST_SEED)
+        if batch_size is not None:
+            whole_number("batch_size", batch_size, 1)
+        if num_workers is not None:
+            whole_number("num_workers", num_workers, 0)
+        if not (instruction is None or isinstance(instruction, (bool, str))):
+            raise ValueError(f"`instruction` is True, False or a text; got {instruction!r}.")
+        if isinstance(channels, bool) or not (channels is None or channels == "mean" or isinstance(channels, int)):
+            raise ValueError(f"`channels` is 'mean' or the number of a channel; got {channels!r}.")
+        if output not in ("label", "audio"):
             raise ValueError(f"`output` is 'label' or 'audio', got {output!r}.")
+        check_layout(layout)
+        of_label = {"candidate_labels": candidate_labels, "scoring": scoring, "num_workers": num_workers}
+        of_audio = {"seconds": seconds, "temperature": temperature, "top_p": top_p, "iterator": iterator}
+        other, given = ("audio", of_audio) if output == "label" else ("label", of_label)
+        if strange := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"`{strange[0]}` is for `output={other!r}`; this call has `output={output!r}`.")
+        pairs = example_pairs(examples)
+        if output == "audio":
+            layers = self.processor.code_layout.check_layers(layers)
+            drawn = {"temperature": temperature or 0.0, "top_p": 1.0 if top_p is None else top_p, "seed": seed}
+            GenerateRequest([0], 1, **drawn)  # their checks
+            if drawn["top_p"] < 1 and not drawn["temperature"]:
+                raise ValueError("`top_p` says what is drawn from, and nothing is drawn: pass a `temperature` above 0.")
+            written = {"layers": layers, "layout": layout}
+            answers = AudioAnswers(self.model, self.processor, self.backend, written, channels)
+            prompt = {"instruction": instruction or False, "repeats": repeats}
+            return answers.answer(audio, pairs, prompt, seconds, drawn, iterator, batch_size)
+        scoring = DEFAULT_SCORING if scoring is None else scoring
         check_way(scoring)
-        labels = list(candidate_labels or dict.fromkeys(label for _, label in examples))
-        if strangers := sorted({str(label) for _, label in examples} - set(labels)):
-            raise ValueError(f"The examples have labels that are not among `candidate_labels` {labels}: {strangers}.")
-        written["layers"] = (0,) if layers is None else layers
-        codes = self.encode([self.load_audio(clip) for clip, _ in examples])
-        prefix = self.processor.few_shot_support(
-            [(clip, label) for clip, (_, label) in zip(codes, examples)],
-            labels,
-            instruction is None or instruction,
-            repeats,
-            **written,
-        )
-        support = {"labels": labels, "prefix": prefix, "written": written, "scoring": scoring, "reference": None}
-        self.backend.read(prefix)
-        if nothing := references(scoring, codes, seed):
-            support["reference"] = self._log_probs(nothing, support)
-        return super().__call__(audio, support=support, **kwargs)
+        names, labels = named_labels([label for _, label in pairs], candidate_labels)
+        layers = self.processor.code_layout.check_layers((0,) if layers is None else layers)
+        written = {"layers": layers, "layout": layout}
+        instruction = instruction is None or instruction
+        support = {"labels": labels, "written": written, "scoring": scoring, "channels": channels}
+        return self._label(audio, pairs, names, instruction, repeats, seed, support, batch_size, num_workers)
 
-    def load_audio(self, audio) -> np.ndarray:
-        """A clip in any form that `__call__` takes → `(samples,)` at the codec's rate."""
-        rate, channels = self.feature_extractor.sampling_rate, None
-        if isinstance(audio, (str, os.PathLike, bytes)):
-            is_path = not isinstance(audio, bytes) and not str(audio).startswith(("http://", "https://"))
-            if is_path and not os.path.isfile(audio):
-                raise ValueError(f"There is no audio file {os.fspath(audio)!r}.")
-            array, sampling_rate = read_audio(audio)
-            channels = "mean"
-        elif hasattr(audio, "get_all_samples"):  # a decoder of `datasets`
-            samples = audio.get_all_samples()
-            array, sampling_rate, channels = samples.data, samples.sample_rate, "mean"
-        elif isinstance(audio, dict):
-            array, sampling_rate = audio.get("raw", audio.get("array")), audio.get("sampling_rate")
-            if array is None or sampling_rate is None:
-                raise ValueError(
-                    f"A clip's dict needs `raw` or `array`, and `sampling_rate`; got the keys {sorted(audio)}."
-                )
-        else:
-            array, sampling_rate = audio, rate
-        return self.feature_extractor.prepare(array, sampling_rate, resample=True, channels=channels)
+    def load_audio(self, audio, channels: str | int | None = None) -> np.ndarray:
+        """
+        Reads a clip.
+
+        Args:
+            audio: A clip in any form that `__call__` takes.
+            channels (`str` or `int`, *optional*): As of `__call__`.
+
+        Returns:
+            `np.ndarray`: `(samples,)` at the codec's rate.
+
+        Raises:
+            ValueError: for audio that cannot be used; the message names the clip.
+            OSError: for a file that cannot be read.
+        """
+        return read_clip(audio, "The clip", self.feature_extractor, channels)
 
     def encode(self, clips: list[np.ndarray]) -> list[torch.LongTensor]:
         """Clips at the codec's rate → their codes, `(codes_per_group, groups)` each, on the CPU."""
@@ -197,145 +281,96 @@ class AudioFewShotPipeline(Pipeline):
 
     # ---- Labels
 
-    def preprocess(self, audio):
-        return {"audio": self.load_audio(audio)}
+    def _label(self, audio, pairs, names, instruction, repeats, seed, support, batch_size, num_workers):
+        """Labels one clip, or several."""
+        single, raw = is_one_clip(audio), support["scoring"] == "batch"
+        values = None if single else several(audio, "`audio`")
+        if single and raw:
+            raise ValueError("`scoring='batch'` calibrates by the clips that are asked together: pass several.")
+        clips = [
+            read_clip(clip, f"Example {i}", self.feature_extractor, support["channels"])
+            for i, (clip, _) in enumerate(pairs)
+        ]
+        codes = self.encode(clips)
+        support["prefix"] = self.processor.few_shot_support(
+            list(zip(codes, names)), support["labels"], instruction, repeats, **support["written"]
+        )
+        support["label_ids"] = [self.processor.label_ids(label) for label in support["labels"]]
+        self.backend.read(support["prefix"])
+        nothing = references(support["scoring"], codes, seed)
+        support["reference"] = self._log_probs(nothing, support) if nothing else None
+        options = {"support": support, "batch_size": batch_size, "num_workers": num_workers}
+        if single:
+            return super().__call__(Clip(audio, "The clip"), **options)
+        if hasattr(values, "__len__"):
+            answers = super().__call__(Clips(values), **options) if len(values) else iter(())
+        else:
+            clips = (Clip(clip, f"Clip {i}") for i, clip in enumerate(items(values)))
+            answers = super().__call__(clips, **options)
+        if raw:
+            answers = self._calibrate_together(list(answers), support)
+        return iter(answers) if is_lazy(audio) else list(answers)
+
+    def preprocess(self, clip, channels=None):
+        return {"audio": read_clip(clip.audio, clip.name, self.feature_extractor, channels)}
 
     def _forward(self, inputs, support):
         clips = inputs["audio"]
+        self.backend.read(support["prefix"])  # another call may have read another since
         scores = self._log_probs(self.encode(clips if isinstance(clips, list) else [clips]), support)
-        scores = score(support["scoring"], scores, support["reference"], self._label_ids(support))
+        if support["scoring"] != "batch":
+            scores = score(support["scoring"], scores, support["reference"], support["label_ids"])
         return {"scores": scores}
 
-    def postprocess(self, outputs, labels):
-        scores = outputs["scores"].view(-1).softmax(dim=-1).tolist()
-        ranked = sorted(zip(labels, scores), key=lambda pair: -pair[1])
-        return [{"label": label, "score": score} for label, score in ranked]
+    def postprocess(self, outputs, support):
+        scores = outputs["scores"].view(-1)
+        return scores if support["scoring"] == "batch" else ranked(support["labels"], scores)
 
-    def _label_ids(self, support) -> list[list[int]]:
-        return [self.processor.label_ids(label) for label in support["labels"]]
+    @staticmethod
+    def _calibrate_together(log_probs: list[torch.FloatTensor], support) -> list[list[dict]]:
+        if not log_probs:
+            return []
+        if len(log_probs) == 1:
+            raise ValueError("`scoring='batch'` calibrates by the clips that are asked together: pass several.")
+        return [ranked(support["labels"], row) for row in score("batch", torch.stack(log_probs))]
 
     def _log_probs(self, queries, support) -> torch.FloatTensor:
         """Log-probabilities `(queries, labels)` of the labels after clips' codes or texts."""
-        labels = self._label_ids(support)
         prompts = [support["prefix"] + self.processor.few_shot_query(q, **support["written"]) for q in queries]
-        return torch.stack(self.backend.score([ScoreRequest(prompt, labels) for prompt in prompts]))
-
-    # ---- Audio
-
-    def _make_audio(self, queries, examples, instruction, repeats, written, seconds, drawn, iterator):
-        single = not isinstance(queries, list)
-        queries = [queries] if single else queries
-        if iterator and not single:
-            raise ValueError("`iterator=True` takes one query at a time.")
-        inputs = self._texts_or_codes([source for source, _ in examples] + queries)
-        clips = [self.load_audio(clip) for _, clip in examples]
-        outputs = self.encode(clips)
-        prefix = self.processor.few_shot_support(
-            list(zip(inputs, outputs)), instruction=instruction, repeats=repeats, **written
-        )
-        groups, length = self._output_length(outputs, clips, seconds)
-        grammar = self.processor.audio_grammar(*groups, **written)
-        requests = [
-            GenerateRequest(
-                prefix + self.processor.few_shot_query(query, **written), grammar.max_ids, constraint=grammar, **drawn
-            )
-            for query in inputs[len(examples) :]
-        ]
-        self.backend.read(prefix)
-        if iterator:
-            return self._stream_audio(requests[0], grammar, written["layers"], length)
-        answers = [
-            self._decode(grammar.read(ids), written["layers"], length) for ids in self.backend.generate(requests)
-        ]
-        return answers[0] if single else answers
-
-    def _texts_or_codes(self, values: list) -> list:
-        """Texts as they are, or clips as their codes."""
-        texts = [isinstance(value, str) and not names_audio(value) for value in values]
-        if all(texts):
-            return values
-        if any(texts):
-            raise ValueError(
-                f"The inputs must be all texts or all clips; {values[texts.index(True)]!r} is no audio file, but "
-                f"{values[texts.index(False)]!r:.60} is audio."
-            )
-        return self.encode([self.load_audio(value) for value in values])
-
-    def _output_length(self, outputs, clips, seconds) -> tuple[tuple[int, int], int | None]:
-        """Groups that the audio made has at least and at most, and its samples where they are known."""
-        config = self.model.config
-        if seconds is None:
-            groups = [codes.shape[1] for codes in outputs]
-            lengths = {len(clip) for clip in clips}
-            return (min(groups), max(groups)), lengths.pop() if len(lengths) == 1 else None
-        pair = seconds if isinstance(seconds, tuple) else (seconds, seconds)
-        samples = [round(value * config.sampling_rate) for value in pair]
-        multiple = config.pad_to_multiple_of
-        groups = tuple(-(-n // multiple) * multiple // config.group_length for n in samples)
-        if not 1 <= groups[0] <= groups[1]:
-            raise ValueError(f"`seconds` is a positive length, or its least and greatest; got {seconds}.")
-        return groups, samples[0] if samples[0] == samples[1] else None
-
-    def _all_layers(self, codes: torch.LongTensor, layers: tuple[int, ...] | None) -> torch.LongTensor:
-        """Codes of some layers → `(1, codes_per_group, groups)` on the codec's device."""
-        return CodeLayout(self.model.config.vq_strides).all_rows(codes, layers)[None].to(self.model.device)
-
-    @torch.no_grad()
-    def _decode(self, codes: torch.LongTensor, layers: tuple[int, ...] | None, length: int | None) -> dict:
-        audio = self.model.decode(self._all_layers(codes, layers), length=length).audio_values
-        return self._answer(audio)
-
-    @torch.no_grad()
-    def _stream_audio(self, request: GenerateRequest, grammar, layers, length: int | None) -> Iterator[dict]:
-        """The pieces of what `_decode` gives, each as soon as the ids determine it."""
-        reading, decoding, groups, samples = grammar.start(), None, 0, 0
-        for token_id in itertools.chain(self.backend.stream(request), [None]):
-            done = token_id is None
-            if done:
-                codes = grammar.codes(reading)
-            else:
-                reading = grammar.step(reading, token_id)
-                codes = grammar.determined(reading)
-            if codes.shape[1] == groups and not done:
-                continue
-            fresh = self._all_layers(codes[:, groups:], layers) if codes.shape[1] > groups else None
-            output = self.model.decode_stream(fresh, decoding, flush=done)
-            groups, decoding = codes.shape[1], output.state
-            audio = output.audio_values if length is None else output.audio_values[..., : length - samples]
-            if audio.shape[-1]:
-                samples += audio.shape[-1]
-                yield self._answer(audio)
-
-    def _answer(self, audio: torch.Tensor) -> dict:
-        return {"audio": audio[0, 0].float().cpu().numpy(), "sampling_rate": self.model.config.sampling_rate}
+        return torch.stack(self.backend.score([ScoreRequest(prompt, support["label_ids"]) for prompt in prompts]))
 
 
-@torch.no_grad()
-def encode_clips(codec, feature_extractor, clips: list[np.ndarray]) -> list[torch.LongTensor]:
-    """
-    Codes of clips, each what it has alone.
+class Clips(Dataset):
+    """Several clips, each read when it is asked for."""
 
-    Args:
-        codec ([`LLMCodecModel`]): The codec, on its device.
-        feature_extractor ([`LLMCodecFeatureExtractor`]): The codec's.
-        clips (`list[np.ndarray]`): float32 `(samples,)` each, at the codec's rate, as the extractor's `prepare` gives
-            them.
+    def __init__(self, values: Sequence):
+        self.values = values
 
-    Returns:
-        `list[torch.LongTensor]`: `(codes_per_group, groups)` of each, on the CPU.
+    def __len__(self) -> int:
+        return len(self.values)
 
-    Raises:
-        ValueError: for clips that are not of this kind.
-    """
-    inputs = feature_extractor.pad_clips(clips, return_tensors="pt").to(codec.device)
-    output = codec.encode(**inputs)
-    return [codes[:, mask.bool()].cpu() for codes, mask in zip(output.audio_codes, output.audio_codes_mask)]
+    def __getitem__(self, index: int) -> Clip:
+        try:
+            clip = self.values[index]
+        except ImportError as error:
+            raise undecoded(error) from error
+        return Clip(clip, f"Clip {index}")
 
 
-def names_audio(text: str) -> bool:
-    """Whether a text names audio, rather than being one: an URL, a file, or what looks like a file of audio."""
-    suffix = os.path.splitext(text)[1].lower()
-    return text.startswith(("http://", "https://")) or os.path.isfile(text) or suffix in AUDIO_SUFFIXES
+def is_lazy(values: Any) -> bool:
+    """Whether answers to these come as an iterator: to datasets, and to what can be read once."""
+    return (
+        isinstance(values, Dataset)
+        or hasattr(values, "features")
+        and hasattr(values, "column_names")
+        or (not hasattr(values, "__len__"))
+    )
+
+
+def ranked(labels: Sequence[str], scores: torch.FloatTensor) -> list[dict[str, Any]]:
+    """Labels and the softmax of their scores, best first."""
+    pairs = sorted(zip(labels, scores.softmax(dim=-1).tolist()), key=lambda pair: -pair[1])
+    return [{"label": label, "score": value} for label, value in pairs]
 
 
 def add_pipeline(folder: str | os.PathLike) -> None:
@@ -351,4 +386,4 @@ def add_pipeline(folder: str | os.PathLike) -> None:
     os.replace(path + ".tmp", path)
 
 
-__all__ = ["AudioFewShotPipeline", "add_pipeline", "encode_clips"]
+__all__ = ["AudioFewShotPipeline", "add_pipeline"]

@@ -7,6 +7,10 @@ from typing import Protocol
 
 import torch
 
+from .arguments_llm_codec import real_number, whole_number
+
+MOST_SEED = 2**63 - 1  # that torch takes on every device
+
 
 class LanguageModelError(ValueError):
     """A language model that cannot answer; the message names it."""
@@ -83,11 +87,10 @@ class GenerateRequest:
     def __post_init__(self):
         if not self.prompt:
             raise ValueError("A prompt needs at least one token id.")
-        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(
-                f"`max_new_tokens` is 1 or more, `temperature` 0 or more, `top_p` above 0 and at most 1; got "
-                f"{self.max_new_tokens}, {self.temperature}, {self.top_p}."
-            )
+        whole_number("max_new_tokens", self.max_new_tokens, 1)
+        real_number("temperature", self.temperature, 0)
+        real_number("top_p", self.top_p, 0, 1, above=True)
+        whole_number("seed", self.seed, 0, MOST_SEED)
 
     @property
     def longest(self) -> int:

@@ -8,6 +8,7 @@ import argparse
 import json
 import multiprocessing
 import random
+import re
 from pathlib import Path
 
 import torch
@@ -109,6 +110,7 @@ def full_pass(model, prompt: list[int], continuation: list[int]) -> float:
 
 def _short(what) -> str:
     text = " ".join((str(what) or type(what).__name__).split()).replace("|", "/")
+    text = re.sub(r"The language model \w+ in float32 (is asked by full passes, which take longer: )?", "", text)
     return text if len(text) <= 200 else text[:200] + " …"
 
 

@@ -100,7 +100,20 @@ TOY = {
     "state_size": 16,
     "mamba_d_state": 16,
 }
-# What a family needs besides, or instead; None leaves a number as it is
+# What is tried one after the other, until a model builds and reads
+VARIANTS = (
+    {},
+    {"head_dim": None},
+    {"head_dim": None, "num_key_value_heads": 4},
+    {"head_dim": 16, "num_key_value_heads": 4},
+    {"head_dim": None, "num_key_value_heads": 4, "n_routed_experts": 8, "n_group": 1, "topk_group": 1},
+    {"num_experts_per_tok": 1},
+    {"head_dim": 16, "num_key_value_heads": 2, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0},
+    {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCABULARY},
+    {"layer_types": ["full_attention"] * 4},
+    {"num_experts_per_token": 2, "num_experts": 8, "moe_layer_freq": 1},
+)
+# What a family needs besides, or instead
 OWN = {
     "bamba": {"mamba_n_heads": 8, "mamba_d_head": 16, "attn_layer_indices": [1, 3]},
     "big_bird": {"attention_type": "original_full"},
@@ -123,7 +136,13 @@ OWN = {
     "opt": {"word_embed_proj_dim": 64},
     "reformer": {"is_decoder": True, "axial_pos_embds": False},
     "xlm": {"emb_dim": 64, "causal": True},
-    "zamba2": {"mamba_ngroups": 1, "n_mamba_heads": 8, "mamba_headdim": 16, "layers_block_type": None},
+    "zamba2": {
+        "mamba_ngroups": 1,
+        "n_mamba_heads": 8,
+        "mamba_headdim": 16,
+        "layer_types": ["mamba", "hybrid", "mamba", "hybrid"],
+        "hybrid_layer_ids": [1, 3],
+    },
 }
 
 
@@ -137,29 +156,43 @@ def build(family: str) -> PreTrainedModel:
     A family's model at toy size, with random weights large enough that an error in attention shows.
 
     Raises:
-        Exception: of any kind, where the family's config or model takes no such sizes.
+        Exception: of any kind, where the family's config or model takes none of the sizes that are tried.
         ValueError: where the model would be too large.
     """
-    config = shrunk(family)
-    with torch.device("meta"):
-        parameters = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
-    if parameters > MOST_PARAMETERS:
-        raise ValueError(f"{parameters / 1e6:.0f} M parameters at the smallest that was tried")
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config).float().eval()
+    first: Exception | None = None
+    for changes in VARIANTS:
+        try:
+            config = shrunk(family, changes)
+            with torch.device("meta"):
+                parameters = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+            if parameters > MOST_PARAMETERS:
+                raise ValueError(f"{parameters / 1e6:.0f} M parameters at the smallest that was tried")
+            torch.manual_seed(0)
+            model = AutoModelForCausalLM.from_config(config).float().eval()
+            with torch.no_grad():
+                model(torch.arange(3, 11)[None])
+            return model
+        except Exception as error:  # of whatever kind: configs that do not take these sizes fail in their own ways
+            first = first or error
+    raise first
 
 
-def shrunk(family: str):
-    """A family's config at toy size."""
+def shrunk(family: str, changes: dict):
+    """A family's config at toy size, with changes to what is usual; None leaves a number as the family has it."""
     defaults = AutoConfig.for_model(family)
-    parts = {name: _toy_fields(value.to_dict()) for name, value in vars(defaults).items() if hasattr(value, "to_dict")}
-    fields = _toy_fields(defaults.to_dict()) | parts | OWN.get(family, {})
+    parts = {
+        name: _toy_fields(value.to_dict(), changes)
+        for name, value in vars(defaults).items()
+        if hasattr(value, "to_dict")
+    }
+    fields = _toy_fields(defaults.to_dict(), changes) | parts | OWN.get(family, {})
     return AutoConfig.for_model(family, **fields)
 
 
-def _toy_fields(defaults: dict) -> dict:
-    """The sizes to set, of those that a config has; a length that is None there means that there is none."""
+def _toy_fields(defaults: dict, changes: dict) -> dict:
+    """The sizes to set, of those that a config has; one that is None there is set only by a change."""
     fields = {name: size for name, size in TOY.items() if defaults.get(name) is not None}
-    if isinstance(defaults.get("num_key_value_heads", 2), int) and "num_attention_heads" not in defaults:
-        fields.pop("num_key_value_heads", None)
-    return fields
+    if "kv_lora_rank" in defaults:  # latent attention: as many keys as queries, whose parts have sizes of their own
+        fields |= {"num_key_value_heads": 4, "head_dim": None}
+    fields |= {name: size for name, size in changes.items() if name in defaults}
+    return {name: size for name, size in fields.items() if size is not None}

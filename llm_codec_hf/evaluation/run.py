@@ -18,8 +18,8 @@ from transformers.utils.logging import tqdm
 
 from ..files.atomic import write_whole
 from ..files.codec_folder import weights_sha256
+from ..inputs_llm_codec import encode_clips
 from ..modeling_llm_codec import LLMCodecModel
-from ..pipeline_audio_fewshot import encode_clips
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, LanguageModelError
 from ..scoring_llm_codec import SCORINGS

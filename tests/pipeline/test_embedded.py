@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from transformers import AutoModel, AutoProcessor, AutoTokenizer
+from transformers import AutoModel, AutoProcessor, AutoTokenizer, pipeline
 
-from llm_codec_hf import embedded
+from llm_codec_hf import AudioFewShotPipeline, embedded
 from llm_codec_hf.embedded.demo import CLIPS, SHOTS
 from llm_codec_hf.embedded.demo import run as run_demo
 from llm_codec_hf.training.losses import multi_resolution_stft_loss
@@ -97,3 +97,29 @@ def test_demo_as_a_command(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "right; chance is" in result.stdout
     assert (tmp_path / "out" / "reconstruction.wav").is_file()
+
+
+@needs_smollm2
+def test_a_bare_pipeline_answers():
+    pipe = pipeline("audio-fewshot")
+    clips = {
+        label: sorted((CLIPS / label).glob("*.flac"))[:2]
+        for label in sorted(p.name for p in CLIPS.iterdir() if p.is_dir())[:2]
+    }
+    answer = pipe(
+        str(next(iter(clips.values()))[1]), examples=[(str(files[0]), label) for label, files in clips.items()]
+    )
+    assert {entry["label"] for entry in answer} == set(clips)
+    assert pipe.language_model.config.model_type == "llama"
+
+
+def test_a_bare_pipeline_names_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(embedded.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
+    with pytest.raises(ImportError, match="pip install"):
+        pipeline("audio-fewshot")
+
+
+def test_a_saved_pipeline_tells_no_folder_of_this_machine():
+    told = AudioFewShotPipeline._registered_impl["audio-fewshot"]
+    assert str(embedded.default_codec()) not in str(told)
