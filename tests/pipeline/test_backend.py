@@ -195,8 +195,17 @@ def test_requests_that_mean_nothing_are_refused(language_model):
     for prompt, continuations in (([], [[1]]), ([1], []), ([1], [[]])):
         with pytest.raises(ValueError, match="at least one token id"):
             ScoreRequest(prompt, continuations)
-    for bad in ({"max_new_tokens": 0}, {"temperature": -1}, {"top_p": 0}):
-        with pytest.raises(ValueError, match="max_new_tokens"):
-            GenerateRequest([1], **{"max_new_tokens": 1, **bad})
+    for name, bad in (
+        ("max_new_tokens", 0),
+        ("max_new_tokens", 2.0),
+        ("temperature", -1),
+        ("temperature", float("nan")),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("seed", None),
+        ("seed", -1),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` is .*; got {bad}"):
+            GenerateRequest([1], **{"max_new_tokens": 1, name: bad})
     with pytest.raises(ValueError, match="1030 tokens, 6 more than the language model's context of 1024"):
         InProcessBackend(language_model).score([ScoreRequest([1] * 1028, [[1, 2], [1]])])
