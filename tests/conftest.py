@@ -1,7 +1,12 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """A tiny codec, its tokenizer and a tiny language model, of random weights."""
 
+import os
 from pathlib import Path
+
+# tiny tensors are slower on two threads, and on a busy machine much slower; processes that tests start heed it, too
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
 import torch
@@ -19,7 +24,7 @@ NUM_WORDS, NUM_TOKENS = 24, 32
 pytest_plugins = ["cli_fixtures"]  # not a conftest.py beside the tests: every such module would be called `conftest`
 collect_ignore = ["transformers_common"]  # what is in it runs where test_modeling_common_llm_codec.py inherits it
 
-torch.set_num_threads(1)  # tiny tensors are slower on two threads, and on a busy machine much slower
+torch.set_num_threads(1)
 
 
 def pytest_configure(config):

@@ -12,6 +12,7 @@ from ..meters import CpuMeter, CudaMeter
 from .codecs import Codec, Row
 from .multiply_adds import count_flops
 
+START_METHOD = "spawn"  # of multiprocessing: with nothing in memory but what the codec takes
 LONG = 20.0  # seconds: a call that takes longer is measured by its first run
 
 
@@ -137,7 +138,7 @@ class Worker:
         return answer
 
     def start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(START_METHOD)
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, self.row.build, self.device), daemon=True)
         self.process.start()

@@ -74,6 +74,7 @@ class TrainingConfig:
 
     # ---- Quantization
     quantize_after: int = option(400, "steps of plain autoencoding, before the codebooks are fitted to the latents")
+    fitted_clips: int = option(256, "clips whose latents they are fitted to")
     fitted_components: int = option(12, "principal components that the fit maps")
     layer_dropout: float = option(0.1, "share of clips decoded from the first layers alone")
     dead_code_weight: float = option(0.1, "pull on unused entries towards latents far from theirs")
@@ -135,7 +136,7 @@ class TrainingConfig:
                 yield f"`{name}` is missing: name a folder."
         positive = "max_steps max_minutes stop_minutes batch_size gradient_accumulation_steps min_windows learning_rate"
         positive += " num_words min_letters warmup_steps max_grad_norm log_steps eval_steps save_steps eval_clips"
-        positive += " min_speed"
+        positive += " min_speed fitted_clips"
         for name in positive.split():
             if not getattr(self, name) > 0:
                 yield f"`{name}` must be above 0, got {getattr(self, name)!r}."

@@ -41,7 +41,6 @@ logger = logging.get_logger(__name__)
 
 # Draws that are far from those of the training; a streamed dataset has lanes of its own for them.
 FITTED = 2**40
-FITTED_CLIPS = 256
 EVALUATED = 2**41
 EVALUATED_WINDOWS = 16  # in a clip, 3.84 s
 EVALUATED_WHOLE = 33  # windows of a recording with a text, at most, for it to be heard whole: 7.92 s
@@ -261,7 +260,7 @@ class CodecTrainer:
         if self.hearing is not None and self.hearing.unmeasured:
             samples = self.config.max_windows * self.codec.pad_to_multiple_of
             drawn = (self.clips.draw(FITTED + i, samples).audio[None] for i in range(MEASURED_CLIPS))
-            self.hearing.measure([audio.to(self.device) for audio in drawn], samples // self.codec.group_length)
+            self.hearing.measure([audio.to(self.device) for audio in drawn])
 
     @property
     def adversary_plays(self) -> bool:
@@ -303,7 +302,8 @@ class CodecTrainer:
     def fit_codebooks(self) -> None:
         """Fits the codebooks to the latents of clips drawn for that; every process does the same."""
         samples = self.config.max_windows * self.codec.pad_to_multiple_of
-        clips = [self.clips.draw(FITTED + i, samples).audio[None].to(self.device) for i in range(FITTED_CLIPS)]
+        drawn = (self.clips.draw(FITTED + i, samples).audio[None] for i in range(self.config.fitted_clips))
+        clips = [audio.to(self.device) for audio in drawn]
         with torch.compiler.set_stance("force_eager"):
             self.learner.fit_codebooks(clips, self.config.fitted_components)
         self.averages.restart()

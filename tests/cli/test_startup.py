@@ -26,6 +26,7 @@ print(json.dumps([status or 0, heavy]))
 CPU_SECONDS = 0.5
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from original_checkpoints import conversion_inputs, make_tokenizer
 from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, pipeline
@@ -59,17 +60,20 @@ def run(script, folder, language_model_dir, tmp_path, codec, pipe):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.e2e
 def test_saved_codec(codec, codec_dir, language_model_dir, tmp_path):
     pipe = pipeline("audio-fewshot", model=str(codec_dir), language_model=str(language_model_dir))
     run(SCRIPT, codec_dir, language_model_dir, tmp_path, codec, pipe)
 
 
+@pytest.mark.e2e
 def test_saved_pipeline(codec, codec_dir, language_model_dir, tmp_path):
     pipe = pipeline("audio-fewshot", model=str(codec_dir), language_model=str(language_model_dir))
     pipe.save_pretrained(tmp_path / "saved")
     run(SCRIPT, tmp_path / "saved", language_model_dir, tmp_path, codec, pipe)
 
 
+@pytest.mark.e2e
 def test_converted_golden_checkpoint(tmp_path):
     """Its codes equal the original's: test_conversion.py. Here they are the same without the package."""
     folder = convert(**conversion_inputs("tiny", tmp_path))

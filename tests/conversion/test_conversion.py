@@ -4,15 +4,14 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import processes
 import pytest
 import torch
 import yaml
-from conftest import ROOT, SHARED
+from conftest import SHARED
 from original_checkpoints import GOLDEN, NUM_WORDS, command_line, conversion_inputs, make_tokenizer
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -33,15 +32,6 @@ needs_original = pytest.mark.skipif(
 )
 
 LENGTHS = (1, 3839, 3840, 3841, 16000, 40000)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small tensors are slower on two threads, and on a busy machine much slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=NUM_WORDS)
@@ -200,10 +190,9 @@ def test_legacy_file(inputs, tmp_path):
     assert all(torch.equal(state[name], tensor) for name, tensor in content["codec_model"].items())
 
 
-def test_command_line(inputs):
-    command = [sys.executable, "-m", "conversion.convert_original_checkpoint", *command_line(inputs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+@pytest.mark.e2e
+def test_command_line(inputs, tmp_path):
+    result = processes.run("conversion.convert_original_checkpoint", *command_line(inputs), tmp_path=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Verified" in result.stderr
     with pytest.raises(SystemExit, match="error: .* exists already"):

@@ -61,6 +61,7 @@ def run(arguments, hub, home, cwd):
     return result
 
 
+@pytest.mark.e2e
 def test_push_and_load(hub, tmp_path):
     inputs = conversion_inputs("tiny", tmp_path)
     arguments = ["-m", "conversion.convert_original_checkpoint", *command_line(inputs), "--push_to_hub", REPO]
@@ -84,6 +85,7 @@ def test_push_and_load(hub, tmp_path):
     assert f"GET /{REPO}/resolve/" in " ".join(hub.requests)
 
 
+@pytest.mark.e2e
 def test_push_again(hub, tmp_path):
     """To a repository that exists, whose other files stay."""
     for name in ("first", "second"):

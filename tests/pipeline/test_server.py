@@ -104,6 +104,7 @@ def ask(url, **body):
         return json.load(response)
 
 
+@pytest.mark.e2e
 def test_llama_cpp_generates_the_ids_that_it_gives_natively(llama_cpp, tokenizer):
     prompts = [tokenizer(text)["input_ids"] for text in TEXTS]
     server = CompletionsServer(llama_cpp + "/v1", max_concurrency=1)
@@ -122,6 +123,7 @@ def test_llama_cpp_generates_the_ids_that_it_gives_natively(llama_cpp, tokenizer
     assert cut == answers[0][: answers[0].index(stop)]
 
 
+@pytest.mark.e2e
 def test_llama_cpp_generates_what_the_model_in_this_process_finds_most_probable(llama_cpp, tokenizer, language_model):
     prompts = [tokenizer(text)["input_ids"] for text in TEXTS]
     answers = CompletionsServer(llama_cpp + "/v1").generate([GenerateRequest(prompt, 12) for prompt in prompts])
@@ -132,6 +134,7 @@ def test_llama_cpp_generates_what_the_model_in_this_process_finds_most_probable(
         assert (log_probs.max(dim=-1).values - chosen).max() < 0.5
 
 
+@pytest.mark.e2e
 def test_llama_cpp_draws_by_the_seed(llama_cpp, tokenizer):
     prompt = tokenizer("Once upon a time")["input_ids"]
     server = CompletionsServer(llama_cpp + "/v1", max_concurrency=1)
@@ -140,6 +143,7 @@ def test_llama_cpp_draws_by_the_seed(llama_cpp, tokenizer):
     assert first == again != other
 
 
+@pytest.mark.e2e
 def test_llama_cpp_scores_as_the_model_in_this_process(llama_cpp, tokenizer, language_model):
     end = [tokenizer.eos_token_id]
     labels = [tokenizer(label)["input_ids"] + end for label in (" dog", " cat", " dog food", " zygomorphic")]
@@ -158,6 +162,7 @@ def test_llama_cpp_scores_as_the_model_in_this_process(llama_cpp, tokenizer, lan
             assert abs(score - expected) < 0.15 * len(label) + 0.03 * abs(expected)
 
 
+@pytest.mark.e2e
 def test_llama_cpp_scores_as_when_it_has_to_write_the_continuation(llama_cpp, tokenizer):
     prompt = tokenizer(TEXTS[0])["input_ids"]
     continuations = [tokenizer(text)["input_ids"] for text in (" dog food", " cat", " zygomorphic")]
@@ -171,6 +176,7 @@ def test_llama_cpp_scores_as_when_it_has_to_write_the_continuation(llama_cpp, to
         assert score == pytest.approx(sum(token["logprob"] for token in forced), abs=0.05)
 
 
+@pytest.mark.e2e
 def test_llama_cpps_refusals_are_in_the_error(llama_cpp):
     server = CompletionsServer(llama_cpp + "/v1", max_retries=0)
     with pytest.raises(RuntimeError, match="answered 400: .*invalid tokens"):

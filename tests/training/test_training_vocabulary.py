@@ -86,6 +86,7 @@ def llama_2_tokenizer():
     return load_sentencepiece_tokenizer(path)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("make_tokenizer", [sentence_piece_tokenizer, llama_2_tokenizer])
 def test_a_codec_for_another_language_model(make_tokenizer, tmp_path):
     """Of a SentencePiece vocabulary, where the embedded default's is byte-level BPE: trained, exported, classifies."""
@@ -112,6 +113,7 @@ def test_a_codec_for_another_language_model(make_tokenizer, tmp_path):
         num_words=16,
         min_letters=2,
         max_steps=6,
+        fitted_clips=32,
         quantize_after=2,
         batch_size=2,
         min_windows=1,
