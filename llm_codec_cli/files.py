@@ -26,7 +26,7 @@ def encode_file(path: Path, model, feature_extractor, args: Namespace):
     from llm_codec_hf.audio_llm_codec import open_audio, read_blocks
     from llm_codec_hf.files.encoded_clip import BLOCK_S, encode_clip
 
-    with open_audio(path) as audio:
+    with open_audio(path, args.allow_truncated) as audio:
         rate, expected = audio.samplerate, feature_extractor.sampling_rate
         needed = [] if args.resample or rate == expected else ["--resample"]
         needed += [] if args.channels is not None or audio.channels == 1 else ["--channels mean"]
@@ -36,7 +36,7 @@ def encode_file(path: Path, model, feature_extractor, args: Namespace):
                 f"add {' '.join(needed)}."
             )
         model_id = args.model or DEFAULT_MODEL
-        with progress(path, read_blocks(audio, BLOCK_S * rate), audio.frames, rate) as blocks:
+        with progress(path, read_blocks(audio, BLOCK_S * rate), audio.frames or 0, rate) as blocks:
             return encode_clip(model, feature_extractor, blocks, rate, model_id, args.resample, args.channels)
 
 

@@ -23,7 +23,7 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_audio(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say what to do with audio of another rate, or of several channels."""
+    """Adds the options that say what to do with audio of another rate, of several channels, or that is cut."""
     parser.add_argument("--resample", action="store_true", help="resample audio of another rate, rather than refuse it")
     parser.add_argument(
         "--channels",
@@ -31,6 +31,7 @@ def add_audio(parser: argparse.ArgumentParser) -> None:
         metavar="mean|N",
         help="average several channels, or take number N, counted from 0; refused by default",
     )
+    parser.add_argument("--allow_truncated", action="store_true", help="take what is there of a file that is cut")
 
 
 def layers(text: str) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from .containers_llm_codec import Piece, Splice, find_pieces
+from .containers_llm_codec import ends_early, find_pieces
+from .pieces_llm_codec import Piece, Splice
 from .pyav_llm_codec import REMEDY, PyAVDecoder
 
 try:  # only to read files; the code that travels to the Hub asks for nothing else than torch, transformers and numpy
@@ -120,16 +121,20 @@ class AudioReader:
         if self.is_cut:
             raise CutError(f"{self.name}: The file is cut: none of its audio is there. Get it whole.")
         try:
-            self._pyav = PyAVDecoder(self._file)
+            size = self._file.seek(0, os.SEEK_END)
+            self._pyav = PyAVDecoder(Splice(self._file, ((0, size),)))
         except ImportError:
             raise ValueError(
                 f"{self.name}: This is not audio that libsndfile {soundfile.__libsndfile_version__} reads. {REMEDY}."
             ) from refusal
         except ValueError as error:
+            if ends_early(self._file):
+                raise CutError(f"{self.name}: The file is cut: none of its audio can be read. Get it whole.") from error
             raise ValueError(
                 f"{self.name}: This is not audio that libsndfile {soundfile.__libsndfile_version__} or PyAV reads, or "
                 f"it is damaged ({error})."
             ) from refusal
+        self.is_cut = ends_early(self._file)
         self.samplerate, self.channels = self._pyav.samplerate, self._pyav.channels
         self.frames, self._can_seek = self._pyav.stated, False
 
@@ -205,8 +210,10 @@ class AudioReader:
             CutError: If the file is cut, and what is there was not asked for; the message says how much that is.
         """
         if self.is_cut and not self._allow_truncated:
+            there, self._allow_truncated = 0, True
             with contextlib.suppress(ValueError):
-                there = sum(block.shape[1] for block in self._decoded(BLOCK))
+                for block in self._decoded(BLOCK):
+                    there += block.shape[1]
             claimed = next((piece.claimed for piece, _ in self._pieces if piece.claimed), None)
             raise self._cut(there, claimed)
 
@@ -283,7 +290,7 @@ def open_audio(source: Source, allow_truncated: bool = False, quick: bool = Fals
     Args:
         source: A path, an `http(s)://` URL, the bytes of a file, or a binary file that is open.
         allow_truncated: Whether a file that is cut gives what is there of it, rather than an error.
-        quick: Whether to do without looking for FLAC files that were joined, for which the whole file is read.
+        quick: Whether to believe headers as far as they are plausible, rather than to read the whole file first.
 
     Raises:
         OSError: If the file or URL is missing or cannot be opened.

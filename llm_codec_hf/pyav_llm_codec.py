@@ -12,6 +12,11 @@ except ImportError:
     av = None
 
 REMEDY = "`pip install 'llm-codec-hf[formats]'` (PyAV) reads M4A, AAC, MP4, WebM, WMA and more; or convert the file"
+# what may be read: none of the formats that name other files, such as playlists
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,ac3,eac3,amr,amrnb,amrwb,ape,wv,tta,mpc,mpc8,rm,dts,ogg,flac"
+)
+CONTAINERS += ",mp3,wav,avi,flv,mpeg,mpegts,dsf,iff,aiff,au,caf,w64,voc"
 TOLERANCE = 0.2  # seconds by which containers misstate their length: paddings of encoders, rounding
 
 
@@ -20,7 +25,7 @@ class PyAVDecoder:
     The audio of a file that FFmpeg's libraries know: of several streams the one that players choose.
 
     Args:
-        file: It can seek.
+        file: It can seek, from its start on.
 
     Raises:
         ImportError: If PyAV is not installed.
@@ -31,8 +36,8 @@ class PyAVDecoder:
         if av is None:
             raise ImportError(f"PyAV is not installed: {REMEDY}.")
         try:
-            file.seek(0)
-            self._container = av.open(file, metadata_errors="ignore")
+            options = {"format_whitelist": CONTAINERS}
+            self._container = av.open(file, metadata_errors="ignore", container_options=options)
             self._stream = self._container.streams.best("audio")
             if self._stream is None:
                 raise ValueError("it has no audio")
