@@ -23,27 +23,15 @@ def analyse(audio: torch.Tensor, num_bands: int) -> torch.Tensor:
 
     A sinusoid in the middle of a band keeps its amplitude.
     """
-    filters, _ = filter_bank(num_bands, audio.device)
+    filters = filter_bank(num_bands, audio.device)
     with torch.autocast(audio.device.type, enabled=False):
         return F.conv1d(audio.float(), filters, stride=num_bands, padding=filters.shape[-1] // 2)
 
 
-def synthesise(bands: torch.Tensor, samples: int) -> torch.Tensor:
-    """Undoes `analyse`, nearly: `(batch, num_bands, steps)` → `(batch, 1, samples)`."""
-    num_bands = bands.shape[1]
-    _, filters = filter_bank(num_bands, bands.device)
-    with torch.autocast(bands.device.type, enabled=False):
-        audio = F.conv_transpose1d(
-            bands.float(), filters, stride=num_bands, padding=filters.shape[-1] // 2, output_padding=num_bands - 1
-        )
-    return audio[..., :samples]
-
-
 @cache
-def filter_bank(num_bands: int, device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+def filter_bank(num_bands: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """
-    Filters of the analysis and of the synthesis, each `(num_bands, 1, taps)`, as `conv1d` and `conv_transpose1d` take
-    them.
+    Filters of the analysis, `(num_bands, 1, taps)`, as `conv1d` takes them.
 
     Raises:
         ValueError: for less than two bands.
@@ -55,11 +43,10 @@ def filter_bank(num_bands: int, device: torch.device | str = "cpu") -> tuple[tor
     band = np.arange(num_bands)[:, None]
     angle = (2 * band + 1) * np.pi / (2 * num_bands) * time
     phase = (-1.0) ** band * np.pi / 4
-    analysis, synthesis = (2 * prototype * np.cos(angle + sign * phase) for sign in (1, -1))
-    # `conv1d` correlates, so its filter is turned; the synthesis makes up for the samples that the analysis dropped
-    filters = np.stack([analysis[:, ::-1], num_bands * synthesis])[:, :, None]
+    # `conv1d` correlates, so its filter is turned
+    filters = (2 * prototype * np.cos(angle + phase))[:, None, ::-1]
     with torch.inference_mode(False):  # what is kept must serve training, whoever asks first
-        return tuple(torch.tensor(filters, dtype=torch.float32, device=device))
+        return torch.tensor(filters.copy(), dtype=torch.float32, device=device)
 
 
 def design_prototype(num_bands: int) -> np.ndarray:

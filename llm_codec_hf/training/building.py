@@ -45,6 +45,7 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
     codec_config = LLMCodecConfig(**{**codec, "codebook_sizes": sizes})
 
     options = {"split": config.data_split, "config": config.data_config, "streaming": config.streaming}
+    options |= {"audio_column": config.audio_column, "text_column": config.text_column}
     options = {} if Path(config.data).is_dir() else options
     clips = open_clips(config.data, codec_config.sampling_rate, config.seed, config.shares, **options)
     eval_clips = open_clips(config.eval_data, codec_config.sampling_rate, config.seed) if config.eval_data else None

@@ -31,6 +31,8 @@ class TrainingConfig:
     output_dir: str = option("", "folder of the run; a run found there is resumed")
     data_split: str = option("train", "split of a dataset")
     data_config: str | None = option(None, "configuration of a dataset")
+    audio_column: str = option("audio", "column of a dataset's audio")
+    text_column: str = option("text", "column of what is said in it; it need not be there")
     streaming: bool = option(False, "read a dataset as it comes, from start to end; an interrupted run reads it again")
     shares: dict = option({}, "shares of the clips by source (subfolder of `data`) as JSON; the others share the rest")
     init_from: str | None = option(None, "folder of `save_warm_start` or of a run, whose weights this run begins with")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 MAX_DRAWS = 1000
+NOISE_DB = (15.0, 40.0)  # range of the ratio of signal to noise
 
 
 class Clips:
@@ -205,8 +206,6 @@ def augment(
     generator: np.random.Generator,
     gain_db: tuple[float, float] = (-12.0, 6.0),
     noise_chance: float = 0.0,
-    noise_db: tuple[float, float] = (15.0, 40.0),
-    flip_chance: float = 0.5,
 ) -> torch.Tensor:
     """
     A clip as it may also have been recorded: louder or softer, of the other polarity, with noise.
@@ -215,14 +214,12 @@ def augment(
         audio (`torch.Tensor`): `(1, samples)`.
         generator (`np.random.Generator`): Of this clip.
         gain_db (`tuple[float, float]`): Range of the gain. The peak stays below 1, so the gain of a loud clip is less.
-        noise_chance (`float`): Chance of noise, white or pink, as likely.
-        noise_db (`tuple[float, float]`): Range of the ratio of signal to noise.
-        flip_chance (`float`): Chance of the other polarity.
+        noise_chance (`float`): Chance of noise, white or pink, as likely, 15 to 40 dB below the clip.
 
     Returns:
         `(1, samples)`, float32.
     """
-    gain, ratio = generator.uniform(*gain_db), generator.uniform(*noise_db)
+    gain, ratio = generator.uniform(*gain_db), generator.uniform(*NOISE_DB)
     noisy, pink, flipped = generator.random(3)
     clip = audio.numpy()
     if noisy < noise_chance:
@@ -233,7 +230,7 @@ def augment(
             noise = np.fft.irfft(spectrum, n=clip.shape[-1])
         clip = clip + noise * np.sqrt(np.mean(clip**2) / np.mean(noise**2)) * 10 ** (-ratio / 20)
     clip = clip * min(10 ** (gain / 20), 0.99 / max(np.abs(clip).max(), 1e-6))
-    return torch.from_numpy((-clip if flipped < flip_chance else clip).astype(np.float32))
+    return torch.from_numpy((-clip if flipped < 0.5 else clip).astype(np.float32))
 
 
 def change_speed(audio: torch.Tensor, speed: float, samples: int) -> torch.Tensor:

@@ -43,7 +43,8 @@ class DiscriminatorOutput:
 
 class SpectrogramDiscriminator(nn.Module):
     """
-    Two-dimensional convolutions over a spectrogram. All but the first halve time and frequency.
+    Two-dimensional convolutions over a mel spectrogram, of linear and log magnitudes. All but the first halve time and
+    frequency. It has 128 mel bands, or as many as its window tells apart.
 
     Its windows and mel filters are no buffers: what distributed training copies between processes in every pass must
     not be what the pass before needs for its gradients.
@@ -51,17 +52,15 @@ class SpectrogramDiscriminator(nn.Module):
     Args:
         hop_length (`int`): Of the spectrogram; its windows are of four.
         channels (`Sequence[int]`): Of every convolution.
-        domain (`str`): `"linear"` or `"log"` magnitudes, or `"double"` for both.
-        mel_scale (`bool`): Whether frequencies are mel bands, 128 or as many as the window tells apart.
         sampling_rate (`int`): Of the audio, in Hz.
     """
 
-    def __init__(self, hop_length: int, channels: Sequence[int], domain: str, mel_scale: bool, sampling_rate: int):
+    def __init__(self, hop_length: int, channels: Sequence[int], sampling_rate: int):
         super().__init__()
-        self.hop_length, self.domain, self.sampling_rate = hop_length, domain, sampling_rate
+        self.hop_length, self.sampling_rate = hop_length, sampling_rate
         self.fft_size = 4 * hop_length
-        self.num_mels = resolved_mels(self.fft_size, sampling_rate) if mel_scale else None
-        widths = [2 if domain == "double" else 1, *channels]
+        self.num_mels = resolved_mels(self.fft_size, sampling_rate)
+        widths = [2, *channels]
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(before, after, 3, stride=2 if i else 1, padding=1))
             for i, (before, after) in enumerate(zip(widths, widths[1:]))
@@ -77,16 +76,13 @@ class SpectrogramDiscriminator(nn.Module):
         return self.conv_out(hidden), features
 
     def spectrogram(self, audio: torch.Tensor) -> torch.Tensor:
-        """`(batch, 1, samples)` → `(batch, 1 or 2, frames, bands)`; of noise about the same in any window."""
+        """`(batch, 1, samples)` → `(batch, 2, frames, bands)`; of noise about the same in any window."""
         # 3/8 is the mean square of a Hann window
         magnitude = stft_magnitude(audio, self.fft_size) / (3 / 8 * self.fft_size) ** 0.5
-        if self.num_mels is not None:
-            # a bin's weights in its two triangles sum up to 1, so a band sums up so many bins on average
-            bins = magnitude.shape[1] / self.num_mels
-            magnitude = mel_magnitude(magnitude, self.num_mels, self.sampling_rate) / bins
-        domains = {"linear": magnitude, "log": magnitude.clamp(min=LOG_FLOOR).log()}
-        kept = domains.values() if self.domain == "double" else [domains[self.domain]]
-        return torch.stack(list(kept), dim=1).transpose(2, 3)
+        # a bin's weights in its two triangles sum up to 1, so a band sums up so many bins on average
+        bins = magnitude.shape[1] / self.num_mels
+        magnitude = mel_magnitude(magnitude, self.num_mels, self.sampling_rate) / bins
+        return torch.stack([magnitude, magnitude.clamp(min=LOG_FLOOR).log()], dim=1).transpose(2, 3)
 
 
 class MultiFrequencyDiscriminator(nn.Module):
@@ -96,30 +92,23 @@ class MultiFrequencyDiscriminator(nn.Module):
     Args:
         hop_lengths (`Sequence[int]`): Of the spectrograms. Audio must be longer than two of the longest hop.
         channels (`Sequence[int]`): Of the convolutions of each.
-        domain (`str`): `"linear"` or `"log"` magnitudes, or `"double"` for both.
-        mel_scale (`bool`): Whether frequencies are mel bands.
         sampling_rate (`int`): Of the audio, in Hz.
 
     Raises:
-        ValueError: for no hop lengths or channels, and an unknown domain.
+        ValueError: for no hop lengths or channels.
     """
 
     def __init__(
         self,
         hop_lengths: Sequence[int] = (32, 64, 128, 256, 512, 1024),
         channels: Sequence[int] = (64, 128, 256, 512, 512, 512),
-        domain: Literal["double", "linear", "log"] = "double",
-        mel_scale: bool = True,
         sampling_rate: int = 16000,
     ):
         super().__init__()
         if not hop_lengths or not channels:
             raise ValueError(f"A discriminator has hop lengths and channels; got {hop_lengths!r} and {channels!r}.")
-        if domain not in ("double", "linear", "log"):
-            raise ValueError(f"The domain of a discriminator is double, linear or log; got {domain!r}.")
         self.discriminators = nn.ModuleList(
-            SpectrogramDiscriminator(hop_length, channels, domain, mel_scale, sampling_rate)
-            for hop_length in hop_lengths
+            SpectrogramDiscriminator(hop_length, channels, sampling_rate) for hop_length in hop_lengths
         )
 
     def forward(self, audio: torch.Tensor) -> DiscriminatorOutput:

@@ -32,10 +32,10 @@ SILENCE_FRAMES = 75
 
 class TextEncoder:
     """
-    A text's embedding by a frozen model: a sentence encoder's, or the mean of a language model's token embeddings.
+    A text's embedding by a frozen sentence encoder.
 
-    A sentence encoder's last hidden states are averaged over the tokens and normalised to the length 1, as
-    sentence-transformers does for all-MiniLM.
+    Its last hidden states are averaged over the tokens and normalised to the length 1, as sentence-transformers does
+    for all-MiniLM.
 
     Texts are encoded one by one, so that the bits of an embedding never depend on the texts beside it, and a run that
     is resumed goes on as if it had not stopped. Every embedding is kept in memory: a corpus repeats its texts.
@@ -43,14 +43,11 @@ class TextEncoder:
     Args:
         model (`PreTrainedModel`): Is frozen, and put in evaluation mode.
         tokenizer (`PreTrainedTokenizerBase`): The model's.
-        token_embeddings (`bool`): Whether a text is the mean of its tokens' rows of the input embeddings, without
-            normalisation, as a word of layer 0 is.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_embeddings: bool = False):
-        self.tokenizer, self.token_embeddings = tokenizer, token_embeddings
-        self.model = (model.get_input_embeddings() if token_embeddings else model).requires_grad_(False).eval()
-        self.width: int = self.model.weight.shape[1] if token_embeddings else model.config.hidden_size
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer, self.model = tokenizer, model.requires_grad_(False).eval()
+        self.width: int = model.config.hidden_size
         self._cache: dict[str, torch.Tensor] = {}
 
     def __call__(self, texts: Sequence[str], device: torch.device | str = "cpu") -> torch.Tensor:
@@ -63,13 +60,9 @@ class TextEncoder:
 
     @torch.no_grad()
     def _encode(self, text: str, device: torch.device | str) -> torch.Tensor:
-        # of a word's tokens, as in the codebook, no special ones are part
-        options = {"add_special_tokens": False} if self.token_embeddings else {"truncation": True}
-        inputs = self.tokenizer(text, return_tensors="pt", **options).to(device)
+        inputs = self.tokenizer(text, return_tensors="pt", truncation=True).to(device)
         if not inputs["input_ids"].numel():
             raise ValueError(f"The tokenizer of the text encoder makes no token of {text!r}; leave such texts out.")
-        if self.token_embeddings:
-            return self.model(inputs["input_ids"])[0].float().mean(dim=0)
         with torch.autocast(torch.device(device).type, enabled=False):
             return F.normalize(self.model(**inputs).last_hidden_state[0].float().mean(dim=0), dim=0)
 
@@ -219,12 +212,10 @@ def projection(latent_dim: int, encoder: TextEncoder | SpeechEncoder | None) -> 
     return nn.Conv1d(latent_dim, encoder.width, 1)
 
 
-def make_text_encoder(name: str | None = None, token_embeddings: bool = False) -> TextEncoder:
+def make_text_encoder(name: str | None = None) -> TextEncoder:
     """
     Args:
-        name: A sentence encoder of the Hub or a folder; for token embeddings, any language model. By default
-            all-MiniLM-L6-v2, 384 wide, from PyPI.
-        token_embeddings: See [`TextEncoder`].
+        name: A sentence encoder of the Hub or a folder; all-MiniLM-L6-v2 of PyPI, 384 wide, by default.
 
     Raises:
         ImportError: where the default's package is missing.
@@ -239,7 +230,7 @@ def make_text_encoder(name: str | None = None, token_embeddings: bool = False) -
             )
         name = str(Path(spec.submodule_search_locations[0]) / "model")
     model = AutoModel.from_pretrained(name, dtype=torch.float32)
-    return TextEncoder(model, AutoTokenizer.from_pretrained(name), token_embeddings)
+    return TextEncoder(model, AutoTokenizer.from_pretrained(name))
 
 
 def make_speech_encoder(name: str | None = None) -> SpeechEncoder:

@@ -36,7 +36,7 @@ class Hearing(nn.Module):
     @property
     def unmeasured(self) -> list[int]:
         """The layers whose channels have not been measured."""
-        return [layer for layer in self.layers if not self.get_buffer(f"deviation_{layer}").any()]
+        return [layer for layer in self.layers if not self.get_buffer(f"group_deviation_{layer}").any()]
 
     @torch.no_grad()
     def measure(self, clips: Sequence[torch.Tensor]) -> None:

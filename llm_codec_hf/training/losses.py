@@ -4,7 +4,7 @@ Losses of reconstruction and of guidance. Each is a scalar, the mean over the it
 halves of a batch give is what the whole gives.
 
 Paper (arXiv 2406.10056) and released configuration differ. The configuration compares spectrograms of `FULL_BAND` and
-`SUB_BAND`, has sizes for a mel loss (`RELEASED_MEL`), which it turns off, and no guidance.
+`SUB_BAND`, has sizes for a mel loss, which it turns off, and no guidance.
 """
 
 import torch
@@ -25,7 +25,6 @@ from ..signals.spectrograms import (
 # Sizes of the released configuration, in samples; of a band's samples in `SUB_BAND`.
 FULL_BAND = {"fft_sizes": (512, 1024, 2048), "hop_lengths": (120, 240, 300), "win_lengths": (480, 960, 1200)}
 SUB_BAND = {"fft_sizes": (128, 256, 256), "hop_lengths": (20, 40, 50), "win_lengths": (80, 120, 200)}
-RELEASED_MEL = {"fft_sizes": (1024,), "hop_lengths": (160,), "win_lengths": (800,), "num_mels": (80,)}
 NUM_BANDS = 6
 
 
@@ -69,7 +68,7 @@ def mel_loss(
         reconstruction: `(batch, 1, samples)`.
         audio: `(batch, 1, samples)`.
         sampling_rate: Of both, in Hz.
-        fft_sizes: Samples of a transform, a resolution each; `**RELEASED_MEL` is the released configuration's one.
+        fft_sizes: Samples of a transform, a resolution each.
         num_mels: Mel bands of each resolution.
         hop_lengths: Samples between two frames; a quarter of the window by default.
         win_lengths: Samples of a window; those of the transform by default.

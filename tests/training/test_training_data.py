@@ -382,7 +382,7 @@ def test_augmentation_is_a_gain_and_a_sign():
     assert 70 < sum(factor < 0 for factor in factors) < 130
     again = augment(audio, np.random.default_rng(7))
     assert torch.equal(again, augment(audio, np.random.default_rng(7)))
-    assert torch.equal(augment(audio, np.random.default_rng(0), gain_db=(0, 0), flip_chance=0), audio)
+    assert torch.equal(augment(audio, np.random.default_rng(0), gain_db=(0, 0)).abs(), audio.abs())
 
 
 def test_augmentation_adds_noise_white_or_pink():
@@ -390,11 +390,11 @@ def test_augmentation_adds_noise_white_or_pink():
     slopes = []
     for seed in range(12):
         generator = np.random.default_rng(seed)
-        noisy = augment(audio, generator, gain_db=(0, 0), noise_chance=1.0, noise_db=(20, 20), flip_chance=0)
+        noisy = augment(audio, generator, gain_db=(0, 0), noise_chance=1.0)
         scale = float((noisy * audio).sum() / (audio * audio).sum())
         noise = (noisy - scale * audio).numpy()[0] / scale
         ratio = 10 * np.log10(np.mean(audio.numpy() ** 2) / np.mean(noise**2))
-        assert ratio == pytest.approx(20, abs=0.1)
+        assert 15 <= ratio <= 40
         power = np.abs(np.fft.rfft(noise)) ** 2
         slopes.append(np.log2(power[4000:8000].mean() / power[500:1000].mean()) / 3)  # an octave
     assert {round(slope) for slope in slopes} == {0, -1}

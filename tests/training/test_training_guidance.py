@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import tiny_tokenizer
 from torch import nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, WhisperConfig, WhisperModel
+from transformers import BertConfig, BertModel, WhisperConfig, WhisperModel
 
 from llm_codec_hf.embedded import default_codec
 from llm_codec_hf.embedded import packaged_models as recognition
@@ -92,26 +92,10 @@ def test_an_embedding_is_computed_once_and_depends_on_no_other_text(text_encoder
     assert torch.equal(TextEncoder(make_bert(), tiny_tokenizer())([TEXTS[1]])[0], first[1])
 
 
-def test_token_embeddings_are_rows_averaged():
-    torch.manual_seed(0)
-    tokenizer = tiny_tokenizer()
-    sizes = {"hidden_size": 12, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaModel(LlamaConfig(vocab_size=len(tokenizer), **sizes))
-    encoder = TextEncoder(model, tokenizer, token_embeddings=True)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in ("Ġaa", "Ġbb")]
-    torch.testing.assert_close(encoder([" aa bb"])[0], model.embed_tokens.weight[ids].mean(0))
-    assert encoder.width == 12
-    with pytest.raises(ValueError, match="no token of ''"):
-        encoder([""])
-
-
 def test_a_text_encoder_loads_from_a_folder(tmp_path, text_encoder):
     make_bert().save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     assert torch.equal(make_text_encoder(str(tmp_path))(TEXTS), text_encoder(TEXTS))
-    rows = make_text_encoder(str(tmp_path), token_embeddings=True)([" aa"])[0]
-    id = tiny_tokenizer().convert_tokens_to_ids("Ġaa")
-    assert torch.equal(rows, make_bert().embeddings.word_embeddings.weight[id])
 
 
 # ---- The speech encoder
