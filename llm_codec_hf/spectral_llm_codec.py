@@ -100,6 +100,12 @@ def fourier_basis(size: int) -> torch.Tensor:
     return torch.cat([angles.cos(), -angles.sin()], dim=1)
 
 
+def exactly(layer: nn.Linear, hidden_states: torch.Tensor) -> torch.Tensor:
+    """A last layer in the precision of its weights: mixed precision would round latents, magnitudes and phases."""
+    with torch.autocast(hidden_states.device.type, enabled=False):
+        return layer(hidden_states.to(layer.weight.dtype))
+
+
 class LLMCodecDepthwiseConv(nn.Conv1d):
     """A convolution of each channel alone, `(batch, time, channels)`, that sees `lookahead` steps ahead."""
 
@@ -160,7 +166,7 @@ class LLMCodecSpectralBranch(nn.Module):
         hidden_states = self.norm_in(self.stem(padded.unfold(1, 3 * self.stride, self.stride).flatten(2)))
         for block in self.blocks:
             hidden_states = block(hidden_states, frame_mask)
-        return self.head(self.norm_out(hidden_states))
+        return exactly(self.head, self.norm_out(hidden_states))
 
 
 class LLMCodecSpectralEncoder(LLMCodecEncoder):
@@ -239,7 +245,7 @@ class LLMCodecSpectralDecoder(LLMCodecDecoder):
         hidden_states = self.norm_fine(self.up(hidden_states).view(batch, frames * self.stride, -1))
         for block in self.fine_blocks:
             hidden_states = block(hidden_states, frame_mask)
-        logits = self.head(self.norm_out(hidden_states))
+        logits = exactly(self.head, self.norm_out(hidden_states))
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             log_magnitude, phase = logits.chunk(2, dim=-1)

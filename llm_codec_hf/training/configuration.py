@@ -60,8 +60,11 @@ class TrainingConfig:
     stop_minutes: float = option(math.inf, "minutes after which this process stops; the same command then goes on")
     batch_size: int = option(8, "clips a step and process")
     gradient_accumulation_steps: int = option(1, "batches a step")
-    min_windows: int = option(4, "shortest clip, in attention windows (0.24 s); a step's clips have one length")
-    max_windows: int = option(4, "longest clip, in attention windows")
+    min_windows: int = option(
+        4,
+        "shortest clip, in windows (`pad_to_multiple_of`: 0.24 s of the original's, 0.12 s of spectral)",
+    )
+    max_windows: int = option(4, "longest clip, in windows")
     # released configuration: 2e-4 for both, times 0.999 an epoch
     learning_rate: float = option(1e-3, "peak; then half a cosine to a hundredth of it")
     discriminator_learning_rate: float = option(2e-4, "of the discriminator, on the same course")
