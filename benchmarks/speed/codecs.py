@@ -56,6 +56,14 @@ class Ours(Codec):
         return self.model.decode(codes).audio_values
 
 
+class OursSpectral(Ours):
+    """The spectral encoder and decoder, with codebooks of the embedded default's size."""
+
+    def __init__(self, device: str = "cpu", codebook_sizes: tuple[int, ...] = (4096, 8192, 8192), **config):
+        pair = {"encoder_type": "spectral", "decoder_type": "spectral"}
+        super().__init__(device, **pair, codebook_sizes=codebook_sizes, **config)
+
+
 class OursRecomputed(Ours):
     """
     The original's way: a call projects the language model's embedding tables; `encode` does so twice, to compare with
@@ -227,6 +235,7 @@ class Row:
 
 
 OURS = Row("ours", "ours", Ours)
+SPECTRAL = Row("ours-spectral", "ours, spectral pair", OursSpectral)
 RECOMPUTED = Row("ours-recomputed", "ours, projections recomputed", OursRecomputed)
 COMPILED = Row("ours-compiled", "ours, compiled", OursCompiled)
 PEERS = (

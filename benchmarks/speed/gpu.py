@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from .codecs import COMPILED, OURS, PEERS, RECOMPUTED, Ours, OursCompiled, Row
+from .codecs import COMPILED, OURS, PEERS, RECOMPUTED, SPECTRAL, Ours, OursCompiled, Row
 
 
 class OursHalf(Ours):
@@ -22,6 +22,7 @@ class OursHalf(Ours):
 
 ROWS = (
     OURS,
+    SPECTRAL,
     RECOMPUTED,
     COMPILED,
     Row("ours-cuda-graph", "ours, CUDA graph", partial(OursCompiled, mode="reduce-overhead")),
