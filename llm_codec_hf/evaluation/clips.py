@@ -2,6 +2,7 @@
 """Labelled clips of a task, wherever they lie: what they are is known at once, their audio is read when needed."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -41,10 +42,10 @@ class Source:
     """
     Where labelled clips are and which of their columns says what. One of `folder`, `hub` and `scp` is given.
 
-    A folder holds a `metadata.csv`, `metadata.jsonl` or `metadata.parquet` with `file_name` in its rows, as the
-    `audiofolder` of `datasets` has it, or just a subfolder per label. (It is read here: `datasets` itself asks for
-    torchcodec even to list a folder of audio.) Every source has one more column, `path`: of the file, as the folder,
-    the dataset or the `.scp` file has it.
+    A folder, or those in it, hold a `metadata.csv`, `metadata.jsonl` or `metadata.parquet` with `file_name` in its
+    rows, as the `audiofolder` of `datasets` has it, or just a subfolder per label. (It is read here: `datasets` itself
+    asks for torchcodec even to list a folder of audio.) Every source has one more column, `path`: of the file, as the
+    folder, the dataset or the `.scp` file has it.
 
     Args:
         folder: A folder of clips, relative to `root`.
@@ -264,21 +265,30 @@ def _rows_of_files(source: Source, task_name: str, skipped: LeftOut) -> Iterator
         return
     files, left_out = list_files(start)
     skipped.extend(left_out)
-    table, named = find_table(start), set()
-    if table is not None:
+    tables = [table for folder in sorted({start, *(path.parent for path in files)}) if (table := find_table(folder))]
+    named = set(tables)
+    for table in tables:
         for row in read_table(table):
-            name = file_of_row(row, table)
-            target = start / _column(row, source.target) if source.target else None
-            named |= {table, start / name, target}
-            yield {"path": name} | row, start / name, target
+            path = table.parent / file_of_row(row, table)
+            target = table.parent / _column(row, source.target) if source.target else None
+            named |= {path, target}
+            yield {"path": _name(path, start)} | row, path, target
     for path in files:
-        name = path.relative_to(start).as_posix()
-        if not is_audio(path) and path != table:
+        name = _name(path, start)
+        if path in named:
+            continue
+        if not is_audio(path):
             skipped.append((name, NO_AUDIO))
-        elif table is None:
+        elif tables:
+            skipped.append((name, f"no row of {_name(tables[0], start)} names it"))
+        else:
             yield {"path": name, "label": path.parent.name}, path, None
-        elif path not in named:
-            skipped.append((name, f"{table.name} does not name it"))
+
+
+def _name(path: Path, folder: Path) -> str:
+    """A path relative to a folder, or as it is where it leads out of it."""
+    path = Path(os.path.normpath(path))
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
 def _rows_of_hub(source: Source) -> Iterator[tuple[dict, Stored, Stored | None]]:

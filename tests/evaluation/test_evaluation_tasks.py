@@ -137,11 +137,43 @@ def test_metadata_of_an_audiofolder(folder):
         ("a/s1_1.wav", "y", None, None),
     ]
     skipped = dict(clips.skipped)
-    assert skipped.pop("a/broken.wav") == "metadata.jsonl does not name it"
-    named = {name: reason for name, reason in skipped.items() if "does not name it" not in reason}
+    assert skipped.pop("a/broken.wav") == "no row of metadata.jsonl names it"
+    named = {name: reason for name, reason in skipped.items() if "names it" not in reason}
     assert named == {"a/gone.wav": "there is no such file", "b/s0_0.wav": "it has no label"}
     with pytest.raises(ValueError, match="no column 'speaker'"):
         load_clips(make_task({"folder": "data", "root": str(folder), "group": "speaker"}))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_of_other_kinds_and_in_subfolders(folder, kind):
+    rows = {"a": [{"file_name": "s0_0.wav", "label": "x"}], "c": [{"file_name": "../b/s0_0.wav", "label": "y"}]}
+    for name, content in rows.items():
+        path = folder / "data" / name / f"metadata.{kind}"
+        if kind == "csv":
+            path.write_text("file_name,label\n" + "".join(f"{row['file_name']},{row['label']}\n" for row in content))
+        else:
+            parquet = pytest.importorskip("pyarrow.parquet")
+            parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(content), path)
+    clips = load_clips(make_task({"folder": "data", "root": str(folder)}))
+    assert [(clip.id, clip.label) for clip in clips] == [("a/s0_0.wav", "x"), ("b/s0_0.wav", "y")]
+    assert dict(clips.skipped)["a/broken.wav"] == f"no row of a/metadata.{kind} names it"
+
+
+def test_every_file_is_used_or_listed(tmp_path):
+    for number, (label, suffix) in enumerate((a, b) for a in "xy" for b in ("aiff", "au", "caf", "w64", "flac", "mp3")):
+        (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "data" / label / f"{number}.{suffix.upper() if label == 'y' else suffix}"
+        sf.write(path, tone(), RATE, format=suffix.upper())
+    cut = tmp_path / "data" / "x" / "cut.wav"
+    sf.write(cut, tone(), RATE)
+    cut.write_bytes(cut.read_bytes()[:5000])
+    (tmp_path / "data" / "x" / "README.md").write_text("About these.")
+    (tmp_path / "data" / "y" / "up").symlink_to(tmp_path / "data")
+    clips = load_clips(make_task({"folder": "data", "root": str(tmp_path)}))
+    assert len(clips) == 12 and all(len(clip.load(RATE)) for clip in clips)
+    reasons = dict(clips.skipped)
+    assert set(reasons) == {"x/cut.wav", "x/README.md", "y/up"}
+    assert "The file is cut or damaged" in reasons["x/cut.wav"]
 
 
 def test_data_that_is_not_there_says_how_to_get_it(tmp_path):

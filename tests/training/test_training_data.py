@@ -134,6 +134,26 @@ def test_broken_files_are_listed_and_left_out(folder, tmp_path):
         Clips.from_folder(tmp_path, RATE)
 
 
+def test_every_file_is_used_or_listed(tmp_path):
+    (tmp_path / "a").mkdir()
+    for suffix in ("aiff", "au", "caf", "w64", "ogg", "mp3"):
+        sf.write(tmp_path / "a" / f"1.{suffix}", tone(1, 400), RATE, format=suffix.upper())
+    content = (tmp_path / "a" / "1.mp3").read_bytes()
+    (tmp_path / "a" / "joined.mp3").write_bytes(content * 3)
+    (tmp_path / "a" / "cut.au").write_bytes((tmp_path / "a" / "1.au").read_bytes()[:5000])
+    (tmp_path / "a" / "notes.md").write_text("About these.")
+    (tmp_path / "a" / "metadata.csv").write_text("file_name,text\n1.au,one\n")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    clips = Clips.from_folder(tmp_path, RATE)
+    recordings = {recording.name: recording for recording in clips.sources["a"]}
+    assert set(recordings) == {f"a/{name}" for name in "1.aiff 1.au 1.caf 1.w64 1.ogg 1.mp3 joined.mp3".split()}
+    assert recordings["a/joined.mp3"].frames == 3 * recordings["a/1.mp3"].frames == 3 * RATE
+    assert recordings["a/1.au"].text == "one"
+    assert set(dict(clips.skipped)) == {"a/cut.au", "a/notes.md", "a/up"}
+    assert {clip.name for clip in draw(clips, range(100))} == set(recordings)
+    assert set(dict(clips.skipped)) == {"a/cut.au", "a/notes.md", "a/up"}  # nothing failed when it was decoded
+
+
 def test_what_cannot_be_decoded_is_drawn_again_the_same_by_everybody(tmp_path):
     for i in range(3):
         sf.write(tmp_path / f"{i}.flac", tone(2, 300 * (i + 1)), RATE)
