@@ -124,3 +124,29 @@ def write_skipped(skipped: list[tuple[str, str]], path: Path) -> None:
     """Lists the clips that could not be read, with the reason, as a line of JSON each."""
     lines = [json.dumps({"name": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in skipped]
     write_whole(path, "".join(lines))
+
+
+def export_checkpoint(config: TrainingConfig, folder: str | Path) -> Path:
+    """
+    Exports a run as it was last saved, while it may still go on.
+
+    Args:
+        config: The run's, with its `output_dir`.
+        folder: As `export` takes it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If the run has no checkpoint, or none that quantizes.
+    """
+    trainer, vocabulary = make_trainer(config)
+    if not trainer.checkpoint.is_file():
+        raise ValueError(
+            f"{config.output_dir} holds no checkpoint: name the `output_dir` of a run that has been saved."
+        )
+    trainer.load()
+    if not trainer.fitted:
+        raise ValueError(f"The run in {config.output_dir} does not quantize yet, at step {trainer.step}.")
+    trainer.averages.put()
+    return export(trainer, vocabulary, folder)

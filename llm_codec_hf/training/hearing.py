@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..embedded.whisper_features import WhisperFeatures
@@ -32,6 +33,8 @@ class Hearing(nn.Module):
             # a deviation of 0 means that it has not been measured
             self.register_buffer(f"mean_{layer}", torch.zeros(whisper.width))
             self.register_buffer(f"deviation_{layer}", torch.zeros(whisper.width))
+            # of means over a group of codes, which spread less than frames
+            self.register_buffer(f"group_deviation_{layer}", torch.zeros(whisper.width))
 
     @property
     def unmeasured(self) -> list[int]:
@@ -39,12 +42,13 @@ class Hearing(nn.Module):
         return [layer for layer in self.layers if not self.get_buffer(f"group_deviation_{layer}").any()]
 
     @torch.no_grad()
-    def measure(self, clips: Sequence[torch.Tensor]) -> None:
+    def measure(self, clips: Sequence[torch.Tensor], groups: int) -> None:
         """
         Measures mean and standard deviation per channel of the layers that lack them.
 
         Args:
             clips: Audio, each `(batch, 1, samples)` at 16 kHz.
+            groups: Number of groups of codes in each clip.
         """
         layers = self.unmeasured
         if not layers:
@@ -54,6 +58,8 @@ class Hearing(nn.Module):
             frames = torch.cat([states[layer].flatten(0, 1) for states in heard])
             self.get_buffer(f"mean_{layer}").copy_(frames.mean(dim=0))
             self.get_buffer(f"deviation_{layer}").copy_(frames.std(dim=0).clamp(min=LEAST_DEVIATION))
+            means = torch.cat([group_means(states[layer], groups).transpose(1, 2).flatten(0, 1) for states in heard])
+            self.get_buffer(f"group_deviation_{layer}").copy_(means.std(dim=0).clamp(min=LEAST_DEVIATION))
 
     @torch.no_grad()
     def listen(self, audio: torch.Tensor, layers: Sequence[int]) -> dict[int, torch.Tensor]:
@@ -82,7 +88,7 @@ class Hearing(nn.Module):
 
     def targets(self, heard: dict[int, torch.Tensor], layers: Sequence[int], groups: int) -> torch.Tensor:
         """
-        Standardised hidden states, averaged over the time of each group of codes.
+        Hidden states averaged over the time of each group of codes, and then standardised.
 
         Args:
             heard: What `listen` gave.
@@ -92,5 +98,14 @@ class Hearing(nn.Module):
         Returns:
             `(batch, width * layers, groups)`.
         """
-        states = [(heard[k] - self.get_buffer(f"mean_{k}")) / self.get_buffer(f"deviation_{k}") for k in layers]
-        return nn.functional.adaptive_avg_pool1d(torch.cat(states, dim=-1).transpose(1, 2), groups)
+        means = [
+            (group_means(heard[k], groups) - self.get_buffer(f"mean_{k}")[:, None])
+            / self.get_buffer(f"group_deviation_{k}")[:, None]
+            for k in layers
+        ]
+        return torch.cat(means, dim=1)
+
+
+def group_means(states: torch.Tensor, groups: int) -> torch.Tensor:
+    """`(batch, frames, width)` → `(batch, width, groups)`."""
+    return F.adaptive_avg_pool1d(states.transpose(1, 2), groups)

@@ -260,7 +260,7 @@ class CodecTrainer:
         if self.hearing is not None and self.hearing.unmeasured:
             samples = self.config.max_windows * self.codec.pad_to_multiple_of
             drawn = (self.clips.draw(FITTED + i, samples).audio[None] for i in range(MEASURED_CLIPS))
-            self.hearing.measure([audio.to(self.device) for audio in drawn])
+            self.hearing.measure([audio.to(self.device) for audio in drawn], samples // self.codec.group_length)
 
     @property
     def adversary_plays(self) -> bool:

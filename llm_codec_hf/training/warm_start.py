@@ -1,6 +1,11 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""The weights of a run in half precision, from which another run begins: small enough for a repository."""
+"""
+The weights of a run in half precision, from which another run begins: small enough for a repository.
 
+    python -m llm_codec_hf.training.warm_start RUN FOLDER
+"""
+
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,38 +20,40 @@ WEIGHTS, AVERAGES, CHECKPOINT = "weights.safetensors", "averages.safetensors", "
 LARGEST = torch.finfo(torch.float16).max
 
 
-def save_warm_start(trainer: "CodecTrainer", folder: str | Path) -> Path:
+def save_warm_start(run: str | Path, folder: str | Path) -> Path:
     """
-    Writes what another run needs to begin where this one stands, in float16 and without the optimizer.
+    Writes what another run needs to begin where this one was last saved, in float16 and without the optimizer.
 
-    The folder gets `weights.safetensors` and `averages.safetensors`. The averages alone are enough: a run whose folder
-    lacks the weights begins with the averages in their place.
+    The run may go on meanwhile. The folder gets `weights.safetensors` and `averages.safetensors`. The averages alone
+    are enough: a run whose folder lacks the weights begins with the averages in their place.
 
     Args:
-        trainer (`CodecTrainer`): A run, trained or loaded.
+        run (`str` or `Path`): The `output_dir` of a run, which has a checkpoint.
         folder (`str` or `Path`): Is made; files in it are replaced.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: If a weight does not fit into float16.
+        ValueError: If there is no checkpoint, or a weight does not fit into float16.
     """
-    folder = Path(folder)
-    weights, averages = dict(trainer.learner.named_parameters()), trainer.averages.named()
-    for file, values in ((WEIGHTS, weights), (AVERAGES, averages)):
-        tensors = {f"learner.{name}": half(name, value) for name, value in values.items()}
-        if trainer.hearing is not None:
-            tensors |= {f"hearing.{name}": value.cpu() for name, value in trainer.hearing.named_buffers()}
-        save_checkpoint(folder / file, tensors, {"step": trainer.step, **trainer.quantization})
+    checkpoint, folder = Path(run) / CHECKPOINT, Path(folder)
+    if not checkpoint.is_file():
+        raise ValueError(f"{run} holds no {CHECKPOINT}: name the `output_dir` of a run that has been saved.")
+    tensors, state = load_checkpoint(checkpoint)
+    measured = {f"hearing.{name}": value for name, value in without_prefix("hearing", tensors).items()}
+    state = {name: state[name] for name in ("step", "fitted", "latent_variance")}
+    for file, prefix in ((WEIGHTS, "learner"), (AVERAGES, "average")):
+        weights = {f"learner.{name}": half(name, value) for name, value in without_prefix(prefix, tensors).items()}
+        save_checkpoint(folder / file, weights | measured, state)
     return folder
 
 
 def half(name: str, value: torch.Tensor) -> torch.Tensor:
-    """A weight in float16, on the CPU."""
+    """A weight in float16."""
     if not value.abs().max() <= LARGEST:
         raise ValueError(f"The weight {name} reaches {value.abs().max().item()}, which float16 cannot hold.")
-    return value.detach().to("cpu", torch.float16).contiguous()
+    return value.to(torch.float16)
 
 
 @torch.no_grad()
@@ -99,3 +106,14 @@ def read_warm_start(folder: Path) -> tuple[Tensors, Tensors, Tensors, dict]:
         learner, averages = (without_prefix(prefix, tensors) for prefix in ("learner", "average"))
         return learner, averages, without_prefix("hearing", tensors), state
     raise ValueError(f"`init_from` {folder} holds neither {AVERAGES} nor {CHECKPOINT}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write a run's weights in half precision, for `init_from`.")
+    parser.add_argument("run", help="output_dir of a run")
+    parser.add_argument("folder", help="folder to write")
+    save_warm_start(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from llm_codec_hf import LLMCodecModel
 from llm_codec_hf.embedded.packaged_models import whisper_files
 from llm_codec_hf.embedded.whisper_features import FRAME, SILENCE, log_mel, make_whisper_features
 from llm_codec_hf.metrics import load_metric
-from llm_codec_hf.training.building import export, make_trainer
+from llm_codec_hf.training.building import export, export_checkpoint, make_trainer
 from llm_codec_hf.training.codebooks import ProjectedCodebooks
 from llm_codec_hf.training.configuration import TrainingConfig
 from llm_codec_hf.training.hearing import Hearing
@@ -152,7 +152,7 @@ def test_whisper_features_are_those_of_transformers(whisper_dir):
 def test_feature_loss_falls_where_the_audio_is_the_same(whisper_dir):
     hearing = Hearing(make_whisper_features(whisper_dir), [1, 2])
     assert hearing.unmeasured == [1, 2]
-    hearing.measure([noise(1, 1, 7680, seed=seed) for seed in range(4)])
+    hearing.measure([noise(1, 1, 7680, seed=seed) for seed in range(4)], groups=4)
     assert not hearing.unmeasured and "whisper" not in str(hearing.state_dict().keys())
     audio, estimate = noise(2, 1, 7680), noise(2, 1, 7680, seed=9).requires_grad_()
     heard = hearing.listen(audio, [1, 2])
@@ -167,8 +167,8 @@ def test_feature_loss_falls_where_the_audio_is_the_same(whisper_dir):
     torch.testing.assert_close(sum(halves) / 2, loss.detach(), atol=1e-5, rtol=1e-4)
     targets = hearing.targets(heard, [1, 2], groups=4)
     assert targets.shape == (2, 32, 4)
-    deviation, mean = hearing.get_buffer("deviation_1"), hearing.get_buffer("mean_1")
-    torch.testing.assert_close(targets[:, :16, 1], ((heard[1] - mean) / deviation)[:, 6:12].mean(1))
+    deviation, mean = hearing.get_buffer("group_deviation_1"), hearing.get_buffer("mean_1")
+    torch.testing.assert_close(targets[:, :16, 1], (heard[1][:, 6:12].mean(1) - mean) / deviation)
 
 
 # ---- Runs
@@ -181,13 +181,14 @@ def test_run_with_feature_loss_and_head(config, tmp_path):
     logged = [record for record in records(trainer) if "mel" in record]
     assert ["feature" in record for record in logged] == [False, True, True, True]
     assert all(record["head"] > 0 for record in logged)
-    trainer.save()
     model = export(trainer, vocabulary, tmp_path / "codec")
     codec = LLMCodecModel.from_pretrained(model)
     assert not [name for name in codec.state_dict() if "head" in name or "hearing" in name]
     first, *others = [layer.codebook for layer in codec.quantizer.layers]
     assert not first[:, PART:].any() and first[:, :PART].any(dim=1).all()
     assert all(not codebook[:, :PART].any() and codebook[:, PART:].any(dim=1).all() for codebook in others)
+    saved = LLMCodecModel.from_pretrained(export_checkpoint(settings, tmp_path / "saved"))
+    assert all(torch.equal(tensor, saved.state_dict()[name]) for name, tensor in codec.state_dict().items())
 
 
 @pytest.mark.e2e
@@ -221,7 +222,8 @@ def test_warm_start_goes_on_where_the_run_was(config, tmp_path):
     settings = config("first", **HEARD, semantic_channels=PART, eval_steps=4)
     first, _ = make_trainer(settings)
     first.train()
-    folder = save_warm_start(first, tmp_path / "warm")
+    folder = save_warm_start(settings.output_dir, tmp_path / "warm")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 0.3 * first.checkpoint.stat().st_size
     before = records(first)[-1]["evaluation"]["mel_distance"]
     again = config("second", **HEARD, semantic_channels=PART, quantize_after=99, init_from=str(folder))
     second, _ = make_trainer(again)
@@ -246,7 +248,9 @@ def test_warm_start_goes_on_where_the_run_was(config, tmp_path):
 @pytest.mark.e2e
 def test_a_warm_start_of_another_model_is_refused(config, tmp_path):
     first, _ = run(config("first", max_steps=1))
-    save_warm_start(first, tmp_path / "warm")
+    save_warm_start(first.output_dir, tmp_path / "warm")
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        save_warm_start(tmp_path, tmp_path / "cold")
     with pytest.raises(ValueError, match="of another model, which differs in .*projections"):
         run(config("second", semantic_channels=PART, init_from=str(tmp_path / "warm")))
     with pytest.raises(ValueError, match="had not begun to quantize"):
