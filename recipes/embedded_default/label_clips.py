@@ -4,7 +4,7 @@ Labels prepared clips for the few-shot tasks that run on Debian's audio: a folde
 
     python recipes/embedded_default/label_clips.py --audio_dir AUDIO --output_dir AUDIO/tasks [--tasks percussion ...]
 
-AUDIO is what `prepare_audio.py` wrote; a task whose packages are not there is left out. Beside the clips of a task
+AUDIO is what `prepare_audio.py` wrote, and `make_natural_speech.py --kept`; a task whose packages are not there is left out. Beside the clips of a task
 stands `metadata.jsonl`, as the `audiofolder` of `datasets` has it: `file_name`, `label`, `group`, `text`, `package`. A
 `group` is what clips have in common beside the label (a drum, a word, a speaker): episodes keep it on one side, of the
 demonstrations or of the query. Of clips that are identical, one is kept; none where they have two labels.
@@ -141,6 +141,20 @@ def language_dev(rows: list[dict]) -> Iterator[Labelled]:
             yield Labelled(row, row["language"], name)
 
 
+def kept_digit(rows: list[dict]) -> Iterator[Labelled]:
+    """Digits said by the kept synthetic voices, each at three speeds; a group is a voice."""
+    for row in rows:
+        if row["kind"] == "digits":
+            yield Labelled(row, row["text"], row["speaker"])
+
+
+def kept_speaker(rows: list[dict]) -> Iterator[Labelled]:
+    """Sentences of the kept synthetic voices, each said once; a group is a sentence."""
+    for row in rows:
+        if row["kind"] == "sentence":
+            yield Labelled(row, row["speaker"], row["text"])
+
+
 def denoising_dev(rows: list[dict]) -> Iterator[Labelled]:
     """Lines of the actors long enough to make noisy; the label is the actor, the group as there."""
     taken = Counter()
@@ -172,12 +186,15 @@ def add_noise(folder: Path) -> None:
     (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+KEPT = "speech-kokoro"  # what make_natural_speech.py --kept wrote
 ASTERISK = tuple(f"asterisk-core-sounds-{code}-g722" for code in ("en", "es", "fr", "it", "ru"))
 TASKS: dict[str, tuple[Callable[[list[dict]], Iterator[Labelled]], tuple[str, ...]]] = {
     "percussion": (percussion, ("sonic-pi-samples", "hydrogen-data")),
     "spoken_language": (spoken_language, ("tuxpaint-stamps-default",)),
     "spoken_letter": (spoken_letter, ("klettres-data",)),
     "actor": (actor, ("fillets-ng-data-cs", "fillets-ng-data-nl")),
+    "kept_digit": (kept_digit, (KEPT,)),
+    "kept_speaker": (kept_speaker, (KEPT,)),
     "percussion_dev": (percussion_dev, ("hydrogen-drumkits",)),
     "digit_dev": (digit_dev, (*ASTERISK, "asterisk-prompt-it-menardi-wav")),
     "language_dev": (language_dev, ASTERISK),
@@ -221,6 +238,11 @@ def main(argv: list[str] | None = None) -> None:
     for line in (args.audio_dir / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         rows[row["package"]].append(row)
+    kept = args.audio_dir / "heldout" / KEPT
+    if kept.is_dir():
+        for line in (kept / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            rows[KEPT].append(row | {"path": f"heldout/{KEPT}/{row['file_name']}", "package": KEPT})
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for name in args.tasks:
         label_rows, packages = TASKS[name]
