@@ -4,10 +4,11 @@ Labels prepared clips for the few-shot tasks that run on Debian's audio: a folde
 
     python recipes/embedded_default/label_clips.py --audio_dir AUDIO --output_dir AUDIO/tasks [--tasks percussion ...]
 
-AUDIO is what `prepare_audio.py` wrote, and `make_natural_speech.py --kept`; a task whose packages are not there is left out. Beside the clips of a task
-stands `metadata.jsonl`, as the `audiofolder` of `datasets` has it: `file_name`, `label`, `group`, `text`, `package`. A
-`group` is what clips have in common beside the label (a drum, a word, a speaker): episodes keep it on one side, of the
-demonstrations or of the query. Of clips that are identical, one is kept; none where they have two labels.
+AUDIO is what `prepare_audio.py` wrote, and `make_natural_speech.py --kept`; a task whose packages are not there is left
+out. Beside the clips of a task stands `metadata.jsonl`, as the `audiofolder` of `datasets` has it: `file_name`,
+`label`, `group`, `text`, `package`. A `group` is what clips have in common beside the label (a drum, a word, a
+speaker): episodes keep it on one side, of the demonstrations or of the query. Of clips that are identical, one is kept;
+none where they have two labels.
 
 Tasks for reports are of held-out sources. Those of the codec's training sources end in `_dev`: scoring is chosen on
 them. `denoising_dev` ends so for its made noise: its speech is held out.
