@@ -187,6 +187,7 @@ def test_loading_fills_all_memory(codec, codec_dir, tmp_path, monkeypatch, missi
         ),
     ],
 )
+@pytest.mark.e2e
 @torch.inference_mode()
 def test_compiled_without_graph_breaks(codec, backend):
     x = audio(9000, 4000)

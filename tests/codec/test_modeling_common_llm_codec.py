@@ -211,6 +211,7 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
         names = list(inspect.signature(LLMCodecModel.forward).parameters)
         self.assertEqual(names[:3], ["self", "input_values", "padding_mask"])
 
+    @pytest.mark.e2e
     def test_torch_compile(self):
         """Theirs want an accelerator, or a language model."""
         model, inputs = self.prepare_one_block()
@@ -218,6 +219,7 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
         with torch.no_grad():
             self.assert_same_outputs(compiled(**inputs), model(**inputs))
 
+    @pytest.mark.e2e
     def test_torch_export(self):
         """Theirs are not in the distribution."""
         model, inputs = self.prepare_one_block()
@@ -237,6 +239,7 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
 
     # ---- Theirs, which would see less of the codec as they stand
 
+    @pytest.mark.e2e
     def test_batching_equivalence(self):
         """
         Theirs compares the first item of a batch with the same item alone, padded as it was. Here every item is the
@@ -284,3 +287,5 @@ for reason, patterns in DOES_NOT_APPLY.items():
         assert names, f"Transformers has no test {pattern}"
         for name in names:
             setattr(LLMCodecModelTest, name, unittest.skip(reason)(getattr(LLMCodecModelTest, name)))
+
+pytest.mark.e2e(LLMCodecModelTest.test_bc_torch_dtype)  # it takes seconds

@@ -169,26 +169,31 @@ import sys
 sys.modules["llm_codec_hf"] = None  # not importable, whatever is installed
 import torch
 from transformers import AutoModel
-folder, file = sys.argv[1:]
-audio, codes, decoded = torch.load(file, weights_only=True).values()
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-assert type(model).__module__.startswith("transformers_modules"), type(model)
-with torch.no_grad():
-    assert torch.equal(model.encode(audio).audio_codes, codes)
-    assert (model.decode(codes).audio_values - decoded).abs().max() < 1e-6
+for folder in sys.argv[1:]:
+    audio, codes, decoded = torch.load(f"{folder}/expected.pt", weights_only=True).values()
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules"), (folder, type(model))
+    with torch.no_grad():
+        assert torch.equal(model.encode(audio).audio_codes, codes), folder
+        assert (model.decode(codes).audio_values - decoded).abs().max() < 1e-6, folder
 """
 
 
-def test_loaded_without_the_package(model, tmp_path):
-    model.save_pretrained(tmp_path / "codec")
-    audio = 0.3 * torch.randn(1, 1, 20000)
-    with torch.no_grad():
-        codes = model.encode(audio).audio_codes
-        decoded = model.decode(codes).audio_values
-    torch.save({"audio": audio, "codes": codes, "decoded": decoded}, tmp_path / "expected.pt")
+@pytest.mark.e2e
+def test_loaded_without_the_package(tmp_path):
+    folders = []
+    for pair in PAIRS:
+        model = random_model(config_of(*pair), 0)
+        folders.append(str(tmp_path / "-".join(pair)))
+        model.save_pretrained(folders[-1])
+        audio = 0.3 * torch.randn(1, 1, 20000)
+        with torch.no_grad():
+            codes = model.encode(audio).audio_codes
+            decoded = model.decode(codes).audio_values
+        torch.save({"audio": audio, "codes": codes, "decoded": decoded}, f"{folders[-1]}/expected.pt")
     environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-I", "-c", SCRIPT, str(tmp_path / "codec"), str(tmp_path / "expected.pt")]
+    command = [sys.executable, "-I", "-c", SCRIPT, *folders]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
 

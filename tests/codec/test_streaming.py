@@ -193,6 +193,7 @@ seeds = given(seed=st.integers(0, 2**32))
 quietly = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.explicit, Phase.generate]}
 
 
+@pytest.mark.e2e
 @settings(max_examples=50, derandomize=True, **quietly)
 @seeds
 @example(seed=STEEP)
