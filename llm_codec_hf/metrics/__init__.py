@@ -30,7 +30,7 @@ def load_metric(name: str, **kwargs):
 
     Raises:
         ValueError: for a name that is none of `METRICS`.
-        ImportError: where `evaluate` or a package of the metric is missing.
+        ImportError: If `evaluate` or a package of the metric is missing.
     """
     if name not in METRICS:
         raise ValueError(f"There is no metric {name!r}: choose one of {', '.join(METRICS)}.")

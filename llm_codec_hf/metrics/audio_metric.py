@@ -21,16 +21,16 @@ TEXT = datasets.Value("string")
 INPUTS = """
 Args:
     predictions (`list`): Waveforms, `(samples,)` each; `None` for an item of which there is none: it has failed.
-    references (`list`): One a prediction: waveforms of the same length, or texts for `wer`; none for `dnsmos`.
+    references (`list`): One per prediction: waveforms of the same length, or texts for `wer`; none for `dnsmos`.
     sampling_rate (`int`): Of all waveforms, in Hz.
 
 Returns:
     `dict`:
     - `mean`: of the scores; `None` where no item could be scored.
     - `std`: standard deviation of a sample (over n − 1); `None` for fewer than two scores.
-    - `scores`: one an item, `None` where it failed.
+    - `scores`: one per item, `None` where it failed.
     - `failed`: `index` and `reason` of each item that has no score. Neither `mean` nor `std` knows of them.
-    - `details`: where the metric knows more of an item: a dict an item, `None` where it failed.
+    - `details`: where the metric knows more of an item: a dict per item, `None` where it failed.
 """
 
 

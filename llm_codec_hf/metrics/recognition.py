@@ -38,8 +38,8 @@ class Recognizer:
             clip. It takes a fraction of the time and makes a few more errors.
 
     Raises:
-        ImportError: where the default's packages are missing.
-        OSError: where Transformers finds no such model.
+        ImportError: If the default's packages are missing.
+        OSError: If Transformers finds no such model.
         ValueError: If another model than the default is to be quick.
     """
 

@@ -34,7 +34,7 @@ def filter_bank(num_bands: int, device: torch.device | str = "cpu") -> torch.Ten
     Filters of the analysis, `(num_bands, 1, taps)`, as `conv1d` takes them.
 
     Raises:
-        ValueError: for less than two bands.
+        ValueError: If there are fewer than two bands.
     """
     if num_bands < 2:
         raise ValueError(f"A filter bank has two bands or more; got {num_bands}.")

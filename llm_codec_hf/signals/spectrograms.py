@@ -26,7 +26,7 @@ def stft_magnitude(
         win_length: Samples of the Hann window; `fft_size` by default.
 
     Raises:
-        ValueError: for another shape, and fewer samples than a transform needs.
+        ValueError: If the audio has another shape, or fewer samples than a transform needs.
     """
     win_length = win_length or fft_size
     if audio.dim() != 3 or audio.shape[1] != 1 or audio.shape[2] <= fft_size // 2:
@@ -82,7 +82,7 @@ def multi_resolution_stft_loss(
     Args:
         reconstruction: `(batch, 1, samples)`.
         audio: `(batch, 1, samples)`.
-        fft_sizes: Samples of a transform, a resolution each; `**FULL_BAND` are the released configuration's sizes.
+        fft_sizes: Samples of a transform, per resolution; `**FULL_BAND` are the released configuration's sizes.
         hop_lengths: Samples between two frames; a quarter of the window by default.
         win_lengths: Samples of a window; those of the transform by default.
 
@@ -90,7 +90,7 @@ def multi_resolution_stft_loss(
         A scalar.
 
     Raises:
-        ValueError: where shapes or numbers of sizes differ, and for audio that is too short.
+        ValueError: If shapes or numbers of sizes differ, or the audio is too short.
     """
     check_alike(reconstruction, audio)
     total = 0.0

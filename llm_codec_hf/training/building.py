@@ -32,7 +32,7 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
     Makes all that a run needs: reads the language model's embeddings, lists the audio, draws the first weights.
 
     Raises:
-        ValueError: for a configuration whose parts do not fit together, and for data without usable audio.
+        ValueError: If the parts of the configuration do not fit together, or the data has no usable audio.
     """
     accelerator = accelerator or make_accelerator(config)
     vocabulary = open_vocabulary(config)
@@ -78,7 +78,7 @@ def make_hearing(config: TrainingConfig, sampling_rate: int) -> Hearing | None:
 
     Raises:
         ImportError: If the packages of the default Whisper are missing.
-        ValueError: If the codec's sampling rate is not Whisper's, and for layers that Whisper has not.
+        ValueError: If the codec's sampling rate is not Whisper's, or Whisper lacks a layer.
     """
     layers = (config.feature_layers if config.feature_weight else []) + (
         config.head_layers if config.head_weight else []

@@ -48,7 +48,7 @@ def load_checkpoint(path: Path) -> tuple[Tensors, dict]:
     Reads what `save_checkpoint` wrote.
 
     Raises:
-        ValueError: where the file is damaged or none of a run.
+        ValueError: If the file is damaged or none of a run.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -21,7 +21,7 @@ class CodeUsage:
         self.since = [torch.zeros(size, dtype=torch.long, device=device) for size in sizes]
 
     def count(self, codes: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Codes a layer → how often each entry is among them."""
+        """Codes of each layer → how often each entry is among them."""
         return [torch.bincount(layer.flatten(), minlength=len(seen)) for layer, seen in zip(codes, self.counts)]
 
     def update(self, counts: Sequence[torch.Tensor]) -> None:
@@ -31,12 +31,12 @@ class CodeUsage:
             self.since[layer] = torch.where(new > 0, 0, self.since[layer] + new.sum())
 
     def dead(self, layer: int, after: float) -> torch.Tensor:
-        """The entries that none of the last codes of a layer was, of `after` times as many codes as it has entries."""
+        """Entries that were not used during the layer's last `after * entries` codes."""
         return (self.since[layer] >= after * len(self.since[layer])).nonzero().squeeze(1)
 
     def report(self) -> dict[str, list]:
         """Entries used and perplexity (the number of entries that, used evenly, would carry as much) since the last
-        report, a layer each."""
+        report, per layer."""
         shares = [counts / counts.sum().clamp(min=1) for counts in self.counts]
         perplexity = [round(torch.special.entr(share).sum().exp().item(), 1) for share in shares]
         record = {"entries_used": [int((counts > 0).sum()) for counts in self.counts], "perplexity": perplexity}

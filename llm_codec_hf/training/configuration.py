@@ -24,7 +24,7 @@ class TrainingConfig:
     configuration disagree where a comment says so.
 
     Raises:
-        ValueError: for values that mean nothing, naming the field.
+        ValueError: If a value means nothing; the message names the field.
     """
 
     data: str = option("", "folder of audio (a subfolder is a source), folder of shards, or name for `datasets`")
@@ -40,7 +40,7 @@ class TrainingConfig:
 
     # ---- The language model and its words
     language_model: str | None = option(None, "causal language model, id or folder; the embedded default's if none")
-    words: str | None = option(None, "file of layer 0's words, one a line; by default single-token words by id")
+    words: str | None = option(None, "file of layer 0's words, one per line; by default single-token words by id")
     dictionary: str | None = option(None, "file of words that those single-token words are chosen from")
     num_words: int = option(4096, "words of layer 0, at most")
     min_letters: int = option(1, "letters of a word of layer 0, at least")
@@ -58,14 +58,14 @@ class TrainingConfig:
     max_steps: int = option(100_000, "steps after which the run ends")
     max_minutes: float = option(math.inf, "minutes after which it ends, whichever comes first")
     stop_minutes: float = option(math.inf, "minutes after which this process stops; the same command then goes on")
-    batch_size: int = option(8, "clips a step and process")
-    gradient_accumulation_steps: int = option(1, "batches a step")
+    batch_size: int = option(8, "clips per step and process")
+    gradient_accumulation_steps: int = option(1, "batches per step")
     min_windows: int = option(
         4,
         "shortest clip, in windows (`pad_to_multiple_of`: 0.24 s of the original's, 0.12 s of spectral)",
     )
     max_windows: int = option(4, "longest clip, in windows")
-    # released configuration: 2e-4 for both, times 0.999 an epoch
+    # released configuration: 2e-4 for both, times 0.999 per epoch
     learning_rate: float = option(1e-3, "peak; then half a cosine to a hundredth of it")
     discriminator_learning_rate: float = option(2e-4, "of the discriminator, on the same course")
     warmup_steps: int = option(200, "steps of rising learning rate")
@@ -83,9 +83,9 @@ class TrainingConfig:
     fitted_components: int = option(12, "principal components that the fit maps")
     layer_dropout: float = option(0.1, "share of clips decoded from the first layers alone")
     dead_code_weight: float = option(0.1, "pull on unused entries towards latents far from theirs")
-    dead_after: float = option(4.0, "an entry is dead if unused for so many codes an entry of its layer")
+    dead_after: float = option(4.0, "an entry is dead if unused for so many codes per entry of its layer")
 
-    # ---- Losses, a weight each; 0 leaves a loss out
+    # ---- Losses: their weights; 0 leaves a loss out
     stft_weight: float = option(0.0, "multi-resolution STFT, full band (released configuration: 1)")
     sub_band_stft_weight: float = option(0.0, "multi-resolution STFT of 6 bands (released configuration: 1)")
     # released configuration: mel loss off, its weight 45 notwithstanding
@@ -178,6 +178,6 @@ class TrainingConfig:
         A run from its fields.
 
         Raises:
-            ValueError: for fields that a run does not have, or of another type.
+            ValueError: If a run does not have such a field, or its value is of another type.
         """
         return from_fields(cls, fields, "A training run")

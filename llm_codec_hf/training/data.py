@@ -45,7 +45,7 @@ class Clips:
         shares (`Mapping[str, float]`, *optional*): Source → chance, from 0 to 1.
 
     Raises:
-        ValueError: where there is no recording, and for shares that are not of its sources or sum to more than 1.
+        ValueError: If there is no recording, or shares are not of its sources or sum to more than 1.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Clips:
         their texts are.
 
         Raises:
-            ValueError: where no audio in it can be read.
+            ValueError: If no audio in it can be read.
         """
         sources, skipped = list_folder(Path(folder))
         return cls(sources, partial(_path_of, Path(folder)), sampling_rate, seed, skipped, shares)
@@ -91,7 +91,7 @@ class Clips:
         Recordings that `shards.pack` packed, in the order of the folder that it packed.
 
         Raises:
-            ValueError: where the index is damaged and where shards are missing.
+            ValueError: If the index is damaged, or shards are missing.
         """
         from .shards import read_index
 
@@ -114,8 +114,8 @@ class Clips:
             `Clips`, or `StreamedClips` of an iterable dataset, of which nothing can be drawn at random.
 
         Raises:
-            ImportError: where `datasets` is missing.
-            ValueError: for a column that the dataset has not, and where no audio can be read.
+            ImportError: If `datasets` is missing.
+            ValueError: If the dataset lacks a column, or no audio can be read.
         """
         from .streams import StreamedClips, is_stream, open_dataset
 
@@ -150,7 +150,7 @@ class Clips:
             whole: A recording with a text of at most so many samples is given whole, whatever its length.
 
         Raises:
-            ValueError: where a thousand draws gave nothing.
+            ValueError: If a thousand draws gave nothing.
         """
         generator = np.random.default_rng((self.seed, index))
         names = list(self.sources)
@@ -182,7 +182,7 @@ def open_clips(
         options: Of `Clips.from_dataset`, for a dataset alone.
 
     Raises:
-        ValueError: where no audio can be read, and for options that are not of such a source.
+        ValueError: If no audio can be read, or such a source has no such options.
     """
     from .shards import INDEX
 
@@ -252,7 +252,7 @@ def _chances(minutes: Mapping[str, float], shares: Mapping[str, float]) -> np.nd
 
 
 def _steps(weights: np.ndarray) -> np.ndarray:
-    """By `searchsorted`, a number from 0 to 1 gives an item, each as likely as its weight has it."""
+    """Cumulative shares: `searchsorted` of a uniform draw picks item i with a chance proportional to `weights[i]`."""
     steps = np.cumsum(weights) / np.sum(weights)
     steps[-1] = 1.0
     return steps

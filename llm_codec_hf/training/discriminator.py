@@ -4,7 +4,7 @@ The adversary: a multi-frequency discriminator of mel spectrograms, and its loss
 
 The paper (arXiv 2406.10056) says little of it; the released configuration gives hop lengths, channels, `domain: double`
 and `mel_scale: true`. The rest is ours, after the spectrogram discriminators of UnivNet (arXiv 2106.07889) and EnCodec
-(arXiv 2210.13438): a sub-discriminator a hop length, with windows of four hops; as many convolutions as there are
+(arXiv 2210.13438): a sub-discriminator per hop length, with windows of four hops; as many convolutions as there are
 channels; `double` read as linear and log magnitude, two channels of the input.
 """
 
@@ -33,7 +33,7 @@ Adversary = Literal["least_squares", "hinge"]
 class DiscriminatorOutput:
     """
     Args:
-        logits: A map of time and frequency a sub-discriminator, `(batch, 1, frames', bands')`; real audio's are high.
+        logits: A map of time and frequency per sub-discriminator, `(batch, 1, frames', bands')`; real audio's are high.
         features: Of every sub-discriminator what each convolution gives, `(batch, channels, frames', bands')`.
     """
 
@@ -87,7 +87,7 @@ class SpectrogramDiscriminator(nn.Module):
 
 class MultiFrequencyDiscriminator(nn.Module):
     """
-    A [`SpectrogramDiscriminator`] a hop length. The defaults are the released configuration's.
+    A [`SpectrogramDiscriminator`] per hop length. The defaults are the released configuration's.
 
     Args:
         hop_lengths (`Sequence[int]`): Of the spectrograms. Audio must be longer than two of the longest hop.
@@ -95,7 +95,7 @@ class MultiFrequencyDiscriminator(nn.Module):
         sampling_rate (`int`): Of the audio, in Hz.
 
     Raises:
-        ValueError: for no hop lengths or channels.
+        ValueError: If there are no hop lengths or no channels.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class MultiFrequencyDiscriminator(nn.Module):
             audio: `(batch, 1, samples)`.
 
         Raises:
-            ValueError: for another shape, and audio that is too short.
+            ValueError: If the audio has another shape or is too short.
         """
         logits, features = zip(*(discriminator(audio) for discriminator in self.discriminators))
         return DiscriminatorOutput(list(logits), list(features))
@@ -139,7 +139,7 @@ def discriminator_loss(real_logits: Logits, fake_logits: Logits, kind: Adversary
     Source: least squares (arXiv 1611.04076) with the targets 1 and 0, without halves; hinge (arXiv 1705.02894).
 
     Args:
-        real_logits: Of the audio, a sub-discriminator each.
+        real_logits: Of the audio, one per sub-discriminator.
         fake_logits: Of the reconstruction, detached.
         kind: `"least_squares"` or `"hinge"`.
 
@@ -147,7 +147,7 @@ def discriminator_loss(real_logits: Logits, fake_logits: Logits, kind: Adversary
         A scalar.
 
     Raises:
-        ValueError: for another kind.
+        ValueError: If there is no such kind.
     """
     check_kind(kind)
     losses = []

@@ -69,7 +69,7 @@ class TextEncoder:
 
 class SpeechEncoder:
     """
-    Frames of a frozen Whisper encoder, 50 a second.
+    Frames of a frozen Whisper encoder, 50 per second.
 
     Whisper reads 30 s; here it reads the clip and 1.5 s of silence, since time is short: positions past that are cut.
 
@@ -94,7 +94,7 @@ class SpeechEncoder:
             `(batch, ceil(samples / 320), width)` in float32, on the audio's device.
 
         Raises:
-            ValueError: for another shape, no samples, and more than 30 s.
+            ValueError: If the audio has another shape, no samples or more than 30 s.
         """
         if audio.dim() != 3 or audio.shape[1] != 1 or not 0 < audio.shape[2] <= MAX_FRAMES * FRAME:
             raise ValueError(
@@ -169,7 +169,7 @@ class Guidance(nn.Module):
             same part, an item without one none; `"consistency"` where there is a speech encoder.
 
         Raises:
-            ValueError: where texts, covers, layers and audio are of different numbers of items.
+            ValueError: If texts, covers, layers and audio have different numbers of items.
         """
         if not len(texts) == len(covers) == len(layers[0]) == len(audio):
             raise ValueError(
@@ -218,8 +218,8 @@ def make_text_encoder(name: str | None = None) -> TextEncoder:
         name: A sentence encoder of the Hub or a folder; all-MiniLM-L6-v2 of PyPI, 384 wide, by default.
 
     Raises:
-        ImportError: where the default's package is missing.
-        OSError: where Transformers finds no such model.
+        ImportError: If the default's package is missing.
+        OSError: If Transformers finds no such model.
     """
     if name is None:
         spec = importlib.util.find_spec(TEXT_PACKAGE)  # found, not imported: its own imports are not needed
@@ -240,9 +240,9 @@ def make_speech_encoder(name: str | None = None) -> SpeechEncoder:
             base, 512 wide, from PyPI, which CTranslate2 runs on the CPU in 8 bit, wherever the audio is.
 
     Raises:
-        ImportError: where the default's packages are missing.
-        OSError: where Transformers finds no such model.
-        ValueError: where the model is no Whisper.
+        ImportError: If the default's packages are missing.
+        OSError: If Transformers finds no such model.
+        ValueError: If the model is no Whisper.
     """
     return embedded_speech_encoder() if name is None else transformers_speech_encoder(name)
 

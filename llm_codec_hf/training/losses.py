@@ -68,7 +68,7 @@ def mel_loss(
         reconstruction: `(batch, 1, samples)`.
         audio: `(batch, 1, samples)`.
         sampling_rate: Of both, in Hz.
-        fft_sizes: Samples of a transform, a resolution each.
+        fft_sizes: Samples of a transform, per resolution.
         num_mels: Mel bands of each resolution.
         hop_lengths: Samples between two frames; a quarter of the window by default.
         win_lengths: Samples of a window; those of the transform by default.
@@ -78,7 +78,7 @@ def mel_loss(
         A scalar.
 
     Raises:
-        ValueError: where shapes or numbers of sizes differ, and for audio that is too short.
+        ValueError: If shapes or numbers of sizes differ, or the audio is too short.
     """
     check_alike(reconstruction, audio)
     if len(num_mels) != len(fft_sizes):
@@ -113,7 +113,7 @@ def semantic_loss(
         A scalar.
 
     Raises:
-        ValueError: where shapes do not fit.
+        ValueError: If shapes do not fit.
     """
     if text_features.shape != layer.shape[:2]:
         raise ValueError(
@@ -140,7 +140,7 @@ def consistency_loss(layer: torch.Tensor, frame_features: torch.Tensor) -> torch
         A scalar.
 
     Raises:
-        ValueError: where shapes do not fit.
+        ValueError: If shapes do not fit.
     """
     if frame_features.dim() != 3 or frame_features.shape[:2] != layer.shape[:2]:
         raise ValueError(

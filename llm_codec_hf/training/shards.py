@@ -4,8 +4,8 @@ A training corpus packed into a few audio files, for machines that take little i
 
     python -m llm_codec_hf.training.shards --audio_dir AUDIO --output_dir SHARDS [--format opus] [--max_megabytes 16]
 
-A shard is a FLAC or OGG/Opus file of recordings one after another, which any player plays. (A file a recording would
-cost 900 bytes of Opus headers each.) The index says what is where.
+A shard is a FLAC or OGG/Opus file of recordings one after another, which any player plays. (One file per
+recording would cost 900 bytes of Opus headers each.) The index says what is where.
 """
 
 import json
@@ -55,8 +55,8 @@ def pack(
         Name of what could not be read, and reason.
 
     Raises:
-        ValueError: for arguments that mean nothing, and where no audio can be read.
-        FileExistsError: where the output folder holds other things than shards.
+        ValueError: If arguments mean nothing, or no audio can be read.
+        FileExistsError: If the output folder holds other things than shards.
     """
     folder, output_dir = Path(folder), Path(output_dir)
     if format not in SHARD_FORMATS:
@@ -142,7 +142,7 @@ def read_index(folder: str | Path) -> dict[str, list[Recording]]:
     The recordings of each source, in the order in which they were packed.
 
     Raises:
-        ValueError: where the index is damaged and where shards are missing or shorter than it says.
+        ValueError: If the index is damaged, or shards are missing or shorter than it says.
     """
     path = Path(folder) / INDEX
     try:

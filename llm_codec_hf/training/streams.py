@@ -49,7 +49,7 @@ class StreamedClips:
         text of at most `whole` samples is given whole.
 
         Raises:
-            ValueError: where a thousand pieces gave nothing, and where the dataset has no audio.
+            ValueError: If a thousand pieces gave nothing, or the dataset has no audio.
         """
         generator = np.random.default_rng((self.seed, index))
         for number in range(index, index + MAX_DRAWS):
@@ -131,8 +131,8 @@ def open_dataset(
         streaming: Whether one to load is read as it comes.
 
     Raises:
-        ImportError: where `datasets` is missing.
-        ValueError: for a column that the dataset has not.
+        ImportError: If `datasets` is missing.
+        ValueError: If the dataset lacks a column.
     """
     try:
         from datasets import Audio, Value, load_dataset

@@ -114,7 +114,7 @@ class CodecTrainer:
             Whether the run has come to its end, or was stopped by `stop_minutes`.
 
         Raises:
-            FloatingPointError: where a loss is no longer finite.
+            FloatingPointError: If a loss is no longer finite.
         """
         config, accelerator = self.config, self.accelerator
         self.output_dir.mkdir(parents=True, exist_ok=True)
@@ -269,7 +269,7 @@ class CodecTrainer:
     # ---- What is drawn: a function of seed and number of the clip
 
     def noises(self, indices: list[int], samples: int) -> list[torch.Tensor | None]:
-        """The decoder's noise of each clip, `(batch, steps, 1)` a block."""
+        """The decoder's noise of each clip, `(batch, steps, 1)` per block."""
         frames, items = samples // self.codec.hop_length, []
         for index in indices:
             generator = torch.Generator(self.device).manual_seed((self.config.seed << 44) + index)
@@ -378,7 +378,7 @@ class CodecTrainer:
         Goes on from the run's checkpoint.
 
         Raises:
-            ValueError: where it is of another model.
+            ValueError: If it is of another model.
         """
         tensors, state = load_checkpoint(self.checkpoint)
         saved, own = without_prefix("learner", tensors), dict(self.learner.named_parameters())

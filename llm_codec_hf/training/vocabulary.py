@@ -113,7 +113,7 @@ def make_vocabulary(tokenizer: PreTrainedTokenizerBase, embeddings: torch.Tensor
         config: The run.
 
     Raises:
-        ValueError: where a list has too few words, a word twice, or one that the tokenizer cannot write.
+        ValueError: If a list has too few words, a word twice, or one that the tokenizer cannot write.
     """
     single = single_token_words(tokenizer)
     listed = read_words(config.words) if config.words else list(single)
@@ -150,7 +150,7 @@ def leading_space(tokenizer: PreTrainedTokenizerBase, words: dict[str, int]) -> 
 
 
 def read_words(path: str | Path) -> list[str]:
-    """The words of a file, one a line."""
+    """The words of a file, one per line."""
     return [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
