@@ -1,14 +1,11 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Episodes, the questions of a few-shot evaluation: as data, in files, and looked through before any is answered."""
+"""Episodes, the questions of a few-shot evaluation: as data, read from the original's files, and looked through."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-from ..files.atomic import write_whole
 
 
 @dataclass(frozen=True)
@@ -69,28 +66,6 @@ class Episode:
             "failed": None,
             **answered,
         }
-
-
-def save_episodes(path: str | os.PathLike, episodes: Sequence[Episode]) -> None:
-    """Writes episodes as JSON lines."""
-    write_whole(path, "".join(json.dumps(asdict(episode), ensure_ascii=False) + "\n" for episode in episodes))
-
-
-def load_episodes(path: str | os.PathLike) -> list[Episode]:
-    """
-    Reads what `save_episodes` wrote.
-
-    Raises:
-        OSError: where there is no such file.
-        ValueError: naming the first line that is no episode.
-    """
-    episodes = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            episodes.append(Episode(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"Line {number} of {path} is no episode: {error}") from error
-    return episodes
 
 
 def read_scp(

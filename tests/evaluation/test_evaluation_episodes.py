@@ -13,9 +13,7 @@ from llm_codec_hf.evaluation.episodes import (
     Episode,
     describe_episodes,
     describe_scp,
-    load_episodes,
     read_scp,
-    save_episodes,
 )
 from llm_codec_hf.evaluation.sampling import sample_episodes
 
@@ -153,17 +151,6 @@ def test_questions_are_asked_equally_often_after_demonstrations():
 def test_what_cannot_be_drawn_is_refused(clips, kwargs, message):
     with pytest.raises(ValueError, match=message):
         sample_episodes(clips, "t", **{"ways": 2, "shots": 1, "episodes": 5} | kwargs)
-
-
-def test_json_lines(tmp_path):
-    episodes = sample_episodes(make_clips(3, 6), "t", 2, 2, 9)
-    save_episodes(tmp_path / "episodes.jsonl", episodes)
-    assert load_episodes(tmp_path / "episodes.jsonl") == episodes
-    assert [path.name for path in tmp_path.iterdir()] == ["episodes.jsonl"]
-    with (tmp_path / "episodes.jsonl").open("a") as file:
-        file.write('{"id": "t/1"}\n')
-    with pytest.raises(ValueError, match="Line 10 of .* is no episode"):
-        load_episodes(tmp_path / "episodes.jsonl")
 
 
 def test_an_episode_needs_its_labels():
