@@ -160,7 +160,8 @@ class AudioReader:
         """
         self.check_whole()
         waiting, count, any_yet = [], 0, False
-        for block in self._decoded(size):
+        # no more at once than memory holds, whatever rate and channels a damaged header states
+        for block in self._decoded(min(size, BLOCK, max(2**12, 2**21 // self.channels))):
             waiting.append(block)
             count += block.shape[1]
             while count >= 2 * size:

@@ -127,8 +127,7 @@ def _counted(
         position, write = place
         number = write(there - there % (frame or 1))
         parts = ((0, position), number, (position + len(number), size))
-        # a missing byte is that of the padding to an even length
-        is_cut = not is_open and stated - there >= max(frame or 1, 2)
+        is_cut = not is_open and stated // (frame or 1) > there // (frame or 1)
         return [Piece(parts, is_cut, stated // frame if is_cut and frame else None)]
     return []
 

@@ -100,6 +100,14 @@ def test_outputs(cli, refused, wav, tmp_path):
     assert "is an input" in refused("encode", path, "--output", path, "--force")
 
 
+def test_a_file_that_is_cut(cli, refused, wav):
+    path = wav(samples=20000)
+    path.write_bytes(path.read_bytes()[:30000])
+    assert "clip.wav: The file is cut or damaged: 14978 samples" in refused("encode", path)
+    _, (encoded,), _ = cli("encode", path, "--allow_truncated")
+    assert EncodedClip.load(encoded).length == 14978
+
+
 def test_another_format_than_wav(cli, tmp_path):
     soundfile.write(tmp_path / "clip.flac", tone(4000), 16000)
     assert EncodedClip.load(cli("encode", tmp_path / "clip.flac")[1][0]).length == 4000

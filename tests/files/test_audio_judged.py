@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from llm_codec_hf.audio_llm_codec import CutError, read_audio
 
-pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program `ffmpeg` is not there to judge")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program `ffmpeg` is not there to judge"),
+]
 pytest.importorskip("av", reason="the extra `formats` is not installed")
 
 
@@ -32,6 +35,7 @@ class Container(NamedTuple):
     endless: bool = False  # whether nothing tells where it ends: cut between two frames, it is whole
     blank: bytes = b""  # what stands before its length, where that may be unknown, as 0 or the greatest number
     max_channels: int = 2
+    least: int = 1  # samples: of less than a packet, versions of ffmpeg cut other paddings
 
 
 LOSSY = (16000, 22050, 44100, 48000)
@@ -41,7 +45,7 @@ CONTAINERS = {
     "wav_s24": Container("wav", "-c:a pcm_s24le"),
     "wav_f32": Container("wav", "-c:a pcm_f32le", blank=b"data"),
     "wav_alaw": Container("wav", "-c:a pcm_alaw"),
-    "wav_adpcm": Container("wav", "-c:a adpcm_ms", slack=0.2),
+    "wav_adpcm": Container("wav", "-c:a adpcm_ms"),
     "rf64": Container("wav", "-rf64 always"),
     "w64": Container("w64", ""),
     "aiff": Container("aiff", ""),
@@ -49,17 +53,17 @@ CONTAINERS = {
     "caf": Container("caf", ""),
     "flac": Container("flac", "", joins=True),
     "vorbis": Container("ogg", "-c:a libvorbis", slack=0.15, joins=True),
-    "opus": Container("opus", "-c:a libopus", (8000, 16000, 24000, 48000), slack=0.03, joins=True),
+    "opus": Container("opus", "-c:a libopus", (8000, 16000, 24000, 48000), joins=True),
     "mp3": Container("mp3", "-q:a 4", LOSSY, joins=True),
     "mp3_constant": Container("mp3", "-b:a 64k", LOSSY, joins=True),
     "mp3_bare": Container("mp3", "-q:a 2 -write_xing 0 -id3v2_version 0", LOSSY, joins=True, endless=True),
     "mp2": Container("mp2", "-c:a mp2 -b:a 128k", (16000, 22050, 44100, 48000), endless=True),
-    "m4a": Container("m4a", "-c:a aac", LOSSY, slack=0.15),
-    "m4a_fast": Container("m4a", "-c:a aac -movflags +faststart", LOSSY, slack=0.15),
-    "aac": Container("aac", "-c:a aac", LOSSY, slack=0.15, endless=True),
-    "webm": Container("webm", "-c:a libopus", (48000,), slack=0.03),
-    "mkv": Container("mka", "-c:a flac", slack=0.01),
-    "wma": Container("wma", "-c:a wmav2 -b:a 64k", (22050, 44100), slack=0.2),
+    "m4a": Container("m4a", "-c:a aac", LOSSY),
+    "m4a_fast": Container("m4a", "-c:a aac -movflags +faststart", LOSSY),
+    "aac": Container("aac", "-c:a aac", LOSSY, endless=True),
+    "webm": Container("webm", "-c:a libopus", (48000,), least=4001),
+    "mkv": Container("mka", "-c:a flac"),
+    "wma": Container("wma", "-c:a wmav2 -b:a 64k", (22050, 44100)),
 }
 KINDS = ("path", "Path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "pipe")
 
@@ -144,7 +148,7 @@ def files(draw):
     name = draw(st.sampled_from(sorted(CONTAINERS)))
     container = CONTAINERS[name]
     channels = draw(st.integers(1, container.max_channels))
-    length = draw(st.sampled_from([1, 2, 7, 1000, 1152, 4001, 20000, 50000]))
+    length = max(container.least, draw(st.sampled_from([1, 2, 7, 1000, 1152, 4001, 20000, 50000])))
     return name, draw(st.sampled_from(container.rates)), sound(length, channels, draw(st.integers(0, 99)))
 
 
