@@ -33,7 +33,11 @@ WAYS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.language_models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("families", nargs="*", help="model types to ask; all by default, and then the page is written")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "language_models.md", help="the page")
     args = parser.parse_args()

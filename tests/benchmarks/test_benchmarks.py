@@ -111,6 +111,14 @@ def test_differing_codes():
 # ---- The command
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["few_shot", "language_models", "reconstruction", "speed"])
+def test_commands(name, tmp_path):
+    done = processes.run(f"benchmarks.{name}", "--help", tmp_path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: python -m benchmarks.{name} ")
+
+
 class Greedy(Ours):
     """Asks for more memory than any machine has."""
 
