@@ -28,6 +28,13 @@ def real_number(name: str, value: Any, least: float, most: float = math.inf, abo
     raise ValueError(f"`{name}` is a finite number, {expected}; got {value!r}.")
 
 
+def true_or_false(name: str, value: Any) -> bool:
+    """A boolean, and nothing that only counts as one, such as the text "false"."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"`{name}` is True or False, got {value!r}.")
+
+
 def unknown_option(name: str, known: Iterable[str], where: str) -> TypeError:
     """The error for an option that does not exist, with the known one that is most like it."""
     near = difflib.get_close_matches(name, known, 1)
@@ -35,4 +42,4 @@ def unknown_option(name: str, known: Iterable[str], where: str) -> TypeError:
     return TypeError(f"{where} has no option `{name}`{hint}")
 
 
-__all__ = ["real_number", "unknown_option", "whole_number"]
+__all__ = ["real_number", "true_or_false", "unknown_option", "whole_number"]

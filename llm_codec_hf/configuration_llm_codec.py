@@ -2,15 +2,28 @@
 """Configuration of LLM-Codec, and every number that follows from it."""
 
 import bisect
+import hashlib
+import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from transformers import PreTrainedConfig
 
+from .arguments_llm_codec import true_or_false, whole_number
 from .code_layout_llm_codec import CodeLayout
 from .geometry_llm_codec import DECODER_VARIANTS, ENCODER_VARIANTS, Layer, rate, span
 
 SPECTRAL_LATENT_DIM = 256  # where the encoder leaves the latents' channels open
+
+# A configuration may come from a stranger: no size that it names may make loading hang, or take all memory.
+MAX_RATE = 64  # stride of a block
+MAX_LIST = 16  # blocks, and quantizer layers
+MAX_CHANNELS = 2**14
+MAX_CODEBOOK = 2**20
+MAX_WEIGHTS = 2**31  # 8.6 GB in float32; the original has 80 million
+MAX_PADDING = 2**20  # samples to whose multiple audio is padded: a minute at 16 kHz
+SAMPLING_RATES = (1000, 1_000_000)  # Hz
 
 
 class LLMCodecConfig(PreTrainedConfig):
@@ -68,23 +81,27 @@ class LLMCodecConfig(PreTrainedConfig):
         decoder_options=None,
         **kwargs,
     ):
-        self.sampling_rate = sampling_rate
-        self.encoder_dim = encoder_dim
-        self.encoder_rates = list(encoder_rates)
+        if given := sorted(name for name in kwargs if isinstance(vars(LLMCodecConfig).get(name), property)):
+            raise ValueError(f"`{given[0]}` follows from other fields of the configuration; leave it out.")
+        self.sampling_rate = whole_number("sampling_rate", sampling_rate, *SAMPLING_RATES)
+        self.encoder_dim = whole_number("encoder_dim", encoder_dim, 1, MAX_CHANNELS)
+        self.encoder_rates = _whole_numbers("encoder_rates", encoder_rates, 2, MAX_RATE)
         self.encoder_type, self.decoder_type = encoder_type, decoder_type
         self.encoder_options = _with_defaults("encoder", encoder_type, ENCODER_VARIANTS, encoder_options)
         self.decoder_options = _with_defaults("decoder", decoder_type, DECODER_VARIANTS, decoder_options)
         if latent_dim is None:
             latent_dim = encoder_dim * 2 ** len(self.encoder_rates) if encoder_type == "conv" else SPECTRAL_LATENT_DIM
-        self.latent_dim = latent_dim
-        self.decoder_dim = decoder_dim
-        self.decoder_rates = list(decoder_rates)
+        self.latent_dim = whole_number("latent_dim", latent_dim, 1, MAX_CHANNELS)
+        self.decoder_dim = whole_number("decoder_dim", decoder_dim, 1, MAX_CHANNELS)
+        self.decoder_rates = _whole_numbers("decoder_rates", decoder_rates, 2, MAX_RATE)
+        if attn_window_size is not None:
+            attn_window_size = whole_number("attn_window_size", attn_window_size, 1, MAX_PADDING)
         self.attn_window_size = attn_window_size
-        self.attn_head_dim = attn_head_dim
-        self.vq_strides = list(vq_strides)
-        self.codebook_sizes = list(codebook_sizes)
-        self.noise = noise
-        self.depthwise = depthwise
+        self.attn_head_dim = whole_number("attn_head_dim", attn_head_dim, 1, MAX_CHANNELS)
+        self.vq_strides = _whole_numbers("vq_strides", vq_strides, 1, MAX_PADDING)
+        self.codebook_sizes = _whole_numbers("codebook_sizes", codebook_sizes, 1, MAX_CODEBOOK)
+        self.noise = true_or_false("noise", noise)
+        self.depthwise = true_or_false("depthwise", depthwise)
         self._check()
         if not __package__.startswith("transformers_modules"):
             # Imported as a package, the pipelines are registered: without this, `pipeline` would ask to trust the
@@ -93,15 +110,6 @@ class LLMCodecConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
     def _check(self):
-        for name in ("sampling_rate", "encoder_dim", "latent_dim", "decoder_dim", "attn_head_dim"):
-            _check_positive(name, [getattr(self, name)])
-        for name in ("encoder_rates", "decoder_rates", "vq_strides", "codebook_sizes"):
-            if not getattr(self, name):
-                raise ValueError(f"`{name}` is empty; it takes at least one positive integer.")
-            _check_positive(name, getattr(self, name))
-        for name in ("encoder_rates", "decoder_rates"):
-            if min(getattr(self, name)) < 2:
-                raise ValueError(f"`{name}` takes rates from 2 on, got {getattr(self, name)}.")
         if self.encoder_type == "conv":
             self._check_conv_encoder()
         if self.decoder_type == "conv":
@@ -123,6 +131,22 @@ class LLMCodecConfig(PreTrainedConfig):
             raise ValueError(
                 f"`codebook_sizes` {self.codebook_sizes} and `vq_strides` {self.vq_strides} must have one value per "
                 f"quantizer layer; they have {len(self.codebook_sizes)} and {len(self.vq_strides)}."
+            )
+        self._check_size()
+
+    def _check_size(self):
+        if self.pad_to_multiple_of > MAX_PADDING:
+            raise ValueError(
+                f"Audio would be padded to a multiple of {self.pad_to_multiple_of} samples, by the rates, `vq_strides` "
+                f"{self.vq_strides} and `attn_window_size` {self.attn_window_size}; a codec has {MAX_PADDING} at most."
+            )
+        weights = sum(self.codebook_sizes) * self.latent_dim
+        weights += ENCODER_VARIANTS[self.encoder_type].weights(self)
+        weights += DECODER_VARIANTS[self.decoder_type].weights(self)
+        if weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"The sizes of this configuration ask for about {weights:.1e} weights; a codec has {MAX_WEIGHTS:.1e} "
+                "at most. Check channels, codebook sizes and options."
             )
 
     def _check_conv_encoder(self):
@@ -150,7 +174,6 @@ class LLMCodecConfig(PreTrainedConfig):
     def _check_heads(self, name):
         if self.attn_window_size is None:
             return
-        _check_positive("attn_window_size", [self.attn_window_size])
         if getattr(self, name) % self.attn_head_dim:
             raise ValueError(
                 f"`{name}` ({getattr(self, name)}) must be a multiple of `attn_head_dim` "
@@ -207,6 +230,12 @@ class LLMCodecConfig(PreTrainedConfig):
         """Number of quantizer layers."""
         return len(self.vq_strides)
 
+    @property
+    def geometry(self) -> str:
+        """A hash of what the state of a stream depends on besides weights: rates, layers and codebook sizes."""
+        numbers = [self.encoder_layers, self.decoder_layers, self.vq_strides, self.codebook_sizes, self.sampling_rate]
+        return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()[:16]
+
     # ---- What depends on what. Chunks and streams give exactly what the whole gives because they ask here.
 
     def encoder_span(self, start: int, stop: int) -> tuple[int, int]:
@@ -251,10 +280,10 @@ class LLMCodecConfig(PreTrainedConfig):
         return bits * self.sampling_rate / self.group_length
 
 
-def _check_positive(name: str, values: list) -> None:
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` takes positive integers, got {value!r}.")
+def _whole_numbers(name: str, values: Any, least: int, most: int) -> list[int]:
+    if not isinstance(values, (list, tuple)) or not 1 <= len(values) <= MAX_LIST:
+        raise ValueError(f"`{name}` is a list of 1 to {MAX_LIST} integers from {least} to {most}; got {values!r:.100}.")
+    return [whole_number(name, value, least, most) for value in values]
 
 
 __all__ = ["LLMCodecConfig"]
@@ -262,13 +291,13 @@ __all__ = ["LLMCodecConfig"]
 
 def _with_defaults(part: str, kind: str, variants: Mapping, options: Mapping | None) -> dict:
     """All options of a type of encoder or decoder: those given, and the defaults of the others."""
-    if kind not in variants:
+    if not isinstance(kind, str) or kind not in variants:
         raise ValueError(f"`{part}_type` is one of {', '.join(map(repr, variants))}; got {kind!r}.")
     options = {} if options is None else options
     if not isinstance(options, Mapping):
         raise ValueError(f"`{part}_options` takes a mapping of names to values, got {options!r}.")
     known = variants[kind].options
-    if unknown := sorted(set(options) - set(known)):
+    if unknown := sorted(map(str, set(options) - set(known))):
         has = f"it has {', '.join(known)}" if known else "its options are fields of the configuration"
         raise ValueError(f"`{part}_options`: a {kind!r} {part} has no option {', '.join(unknown)}; {has}.")
     merged = {**known, **options}

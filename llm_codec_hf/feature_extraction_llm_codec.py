@@ -12,6 +12,8 @@ from transformers import BatchFeature
 from transformers.feature_extraction_sequence_utils import SequenceFeatureExtractor
 from transformers.utils import PaddingStrategy, TensorType, logging
 
+from .tensors_llm_codec import MAX_PEAK
+
 try:  # only to resample; the code that travels to the Hub asks for nothing else than torch, transformers and numpy
     import soxr
 except ImportError:
@@ -21,9 +23,6 @@ logger = logging.get_logger(__name__)
 
 MAX_RATE = 1_000_000  # Hz
 MAX_SAMPLES = 2**31  # of a batch; far more than a model takes at once
-# Decoders of lossy formats overshoot ±1 by some decibels; what is louder than +12 dB is no audio in −1 … 1, but integer
-# samples as floats, or audio that somebody has normalised to unit variance.
-MAX_PEAK = 4.0
 UNUSUAL_PEAK = 1.5
 CANCELLED = 1e-3  # a mean of channels below this share of their peak (−60 dB): they are each other's opposites
 AUDIBLE = 1e-3

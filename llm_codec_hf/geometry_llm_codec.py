@@ -24,6 +24,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .arguments_llm_codec import whole_number
+
 
 class Layer(NamedTuple):
     """
@@ -99,6 +101,28 @@ def conv_decoder_layers(config) -> list[Layer]:
     return [*layers, CONV]
 
 
+def conv_weights(config, dim: int, rates: Sequence[int]) -> int:
+    """About how many weights a `"conv"` encoder or decoder has whose widest layer has `dim` channels."""
+    kernel = 1 if config.depthwise else KERNEL_SIZE
+    weights = (kernel + 1) * max(dim, config.latent_dim) ** 2  # the layers at the rate of the latents
+    if config.attn_window_size is not None:
+        weights += 4 * dim**2
+    for i, stride in enumerate(rates):
+        width = dim // 2 ** (i + 1)
+        weights += 2 * stride * 2 * width * width + len(DILATIONS) * (kernel + 1) * width**2
+    return weights
+
+
+def conv_encoder_weights(config) -> int:
+    """About how many weights a `"conv"` encoder has."""
+    return conv_weights(config, config.latent_dim, config.encoder_rates[::-1])
+
+
+def conv_decoder_weights(config) -> int:
+    """About how many weights a `"conv"` decoder has."""
+    return conv_weights(config, config.decoder_dim, config.decoder_rates)
+
+
 # ---- Ours: spectrograms and ConvNeXt blocks
 
 SPECTRAL_ENCODER_OPTIONS: dict[str, Any] = {
@@ -159,6 +183,43 @@ def spectral_decoder_layers(config) -> list[Layer]:
     return [*layers, spectrum_layer(options, transposed=True)]
 
 
+def block_weights(channels: int, layers: int, options: Mapping[str, Any]) -> int:
+    """About how many weights some ConvNeXt blocks have."""
+    return layers * channels * (2 * options["expansion"] * channels + options["kernel_size"])
+
+
+def spectral_encoder_weights(config) -> int:
+    """About how many weights, and numbers of fixed bases, a `"spectral"` encoder has."""
+    options = config.encoder_options
+    weights = options["fft_size"] * (options["fft_size"] + options["num_mels"])
+    for part in ("", "semantic_")[: 1 + bool(options["semantic_channels"])]:
+        hidden = options[f"{part}hidden_size"]
+        weights += block_weights(hidden, options[f"{part}num_layers"], options)
+        weights += hidden * (3 * options["stride"] * options["num_mels"] + config.latent_dim)
+    return weights
+
+
+def spectral_decoder_weights(config) -> int:
+    """About how many weights, and numbers of fixed bases, a `"spectral"` decoder has."""
+    options = config.decoder_options
+    hidden, fine, size = options["hidden_size"], options["fine_hidden_size"], options["fft_size"]
+    weights = hidden * (options["kernel_size"] * config.latent_dim + options["stride"] * fine)
+    weights += block_weights(hidden, options["num_layers"], options)
+    weights += block_weights(fine, options["fine_num_layers"], options)
+    return weights + size * (size + fine)
+
+
+# Larger than any that makes sense; what they take together is bounded by the number of weights.
+SPECTRAL_LIMITS = {
+    "num_layers": 256,
+    "semantic_num_layers": 256,
+    "fine_num_layers": 256,
+    "kernel_size": 255,
+    "stride": 64,
+}
+SPECTRAL_LIMIT = 2**14
+
+
 def check_spectral_options(name: str, options: Mapping[str, Any]) -> None:
     """
     Checks the options of a spectral encoder or decoder.
@@ -168,8 +229,7 @@ def check_spectral_options(name: str, options: Mapping[str, Any]) -> None:
     """
     for key, value in options.items():
         least = 0 if key in ("semantic_channels", "lookahead", "num_layers", "fine_num_layers") else 1
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 2**16:
-            raise ValueError(f"`{name}[{key!r}]` takes an integer from {least} to {2**16}, got {value!r}.")
+        whole_number(f"{name}[{key!r}]", value, least, SPECTRAL_LIMITS.get(key, SPECTRAL_LIMIT))
     size, hop = options["fft_size"], options["fft_hop_length"]
     if size < 4 or size % hop or (size - hop) % 2:
         raise ValueError(
@@ -190,20 +250,26 @@ class Variant(NamedTuple):
 
     Attributes:
         layers: Configuration → rows.
+        weights: Configuration → about how many weights.
         options: Names and defaults of the type's own options.
         check: Checks them, given the name of the field and all options.
     """
 
     layers: Callable[[Any], list[Layer]]
+    weights: Callable[[Any], int]
     options: Mapping[str, Any] = {}
     check: Callable[[str, Mapping[str, Any]], None] = lambda name, options: None
 
 
 ENCODER_VARIANTS = {
-    "conv": Variant(conv_encoder_layers),
-    "spectral": Variant(spectral_encoder_layers, SPECTRAL_ENCODER_OPTIONS, check_spectral_options),
+    "conv": Variant(conv_encoder_layers, conv_encoder_weights),
+    "spectral": Variant(
+        spectral_encoder_layers, spectral_encoder_weights, SPECTRAL_ENCODER_OPTIONS, check_spectral_options
+    ),
 }
 DECODER_VARIANTS = {
-    "conv": Variant(conv_decoder_layers),
-    "spectral": Variant(spectral_decoder_layers, SPECTRAL_DECODER_OPTIONS, check_spectral_options),
+    "conv": Variant(conv_decoder_layers, conv_decoder_weights),
+    "spectral": Variant(
+        spectral_decoder_layers, spectral_decoder_weights, SPECTRAL_DECODER_OPTIONS, check_spectral_options
+    ),
 }

@@ -4,19 +4,20 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 from transformers.utils import ModelOutput, auto_docstring, can_return_tuple
 
+from .arguments_llm_codec import true_or_false, whole_number
 from .code_layout_llm_codec import CodeLayout
 from .configuration_llm_codec import LLMCodecConfig
 from .conv_llm_codec import LLMCodecConvDecoder, LLMCodecConvEncoder
-from .layers_llm_codec import length_mask
+from .model_inputs_llm_codec import LLMCodecInputsMixin
 from .quantizer_llm_codec import LLMCodecQuantizer
 from .spectral_llm_codec import LLMCodecSpectralDecoder, LLMCodecSpectralEncoder
 from .streaming_llm_codec import LLMCodecStreamingMixin
+from .tensors_llm_codec import check_tensor
 
 ENCODERS = {"conv": LLMCodecConvEncoder, "spectral": LLMCodecSpectralEncoder}
 DECODERS = {"conv": LLMCodecConvDecoder, "spectral": LLMCodecSpectralDecoder}
@@ -99,7 +100,7 @@ class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
 
 
 @auto_docstring(custom_intro="LLM-Codec: encodes 16 kHz audio in words and tokens of a language model, and decodes it.")
-class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
+class LLMCodecModel(LLMCodecInputsMixin, LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
     # Seconds of audio that `encode` and `decode` compute at once unless told otherwise.
     chunk_length_s = 20.0
 
@@ -114,81 +115,40 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
     # ---- Codes
 
     def split_layers(self, audio_codes: torch.LongTensor) -> tuple[torch.LongTensor, ...]:
-        """`(batch, codes_per_group, groups)` → the codes of each layer in time order, `(batch, groups · n)`."""
+        """`(batch, codes_per_group, groups)` → the codes of each layer in time order, `(batch, groups · n)`.
+
+        Raises:
+            TypeError: for anything but a tensor.
+            ValueError: for another shape.
+        """
+        shape = f"(batch, {self.config.codes_per_group}, groups)"
+        check_tensor("audio_codes", audio_codes, shape)
+        if audio_codes.dim() < 2 or audio_codes.shape[-2] != self.config.codes_per_group:
+            raise ValueError(f"`audio_codes` must have the shape {shape}, got {tuple(audio_codes.shape)}.")
         return self.code_layout.split(audio_codes)
 
     def merge_layers(self, codes: tuple[torch.LongTensor, ...]) -> torch.LongTensor:
-        """The codes of each layer, `(batch, groups · n)`, → `(batch, codes_per_group, groups)`."""
+        """The codes of each layer, `(batch, groups · n)`, → `(batch, codes_per_group, groups)`.
+
+        Raises:
+            TypeError: for anything but a sequence of tensors.
+            ValueError: for layers that do not have the codes of as many groups.
+        """
+        counts = self.config.codes_per_layer
+        if not isinstance(codes, (list, tuple)) or len(codes) != len(counts):
+            raise TypeError(f"`codes` takes {len(counts)} tensors, one per layer, as `split_layers` gives them.")
+        for layer in codes:
+            check_tensor("codes", layer, "(batch, groups · codes per group)")
+        shapes = [tuple(layer.shape) for layer in codes]
+        if any(
+            len(shape) == 0 or shape[-1] * counts[0] != shapes[0][-1] * count or shape[:-1] != shapes[0][:-1]
+            for shape, count in zip(shapes, counts)
+        ):
+            raise ValueError(f"Layers have {counts} codes per group, which tensors of the shapes {shapes} do not.")
         return self.code_layout.merge(codes)
 
     def _latents_of(self, audio_codes: torch.LongTensor) -> torch.Tensor:
-        return self.quantizer.decode(self.split_layers(audio_codes))
-
-    def _check_codes(self, audio_codes: torch.Tensor, audio_codes_mask: torch.Tensor | None) -> None:
-        expected = f"(batch, {self.config.codes_per_group}, groups)"
-        if audio_codes.dim() != 3 or audio_codes.shape[1] != self.config.codes_per_group or not audio_codes.numel():
-            raise ValueError(f"`audio_codes` must have the shape {expected}, got {tuple(audio_codes.shape)}.")
-        if audio_codes.dtype not in (torch.int64, torch.int32):
-            raise ValueError(f"`audio_codes` must be integers (int64), got {audio_codes.dtype}.")
-        expected = (audio_codes.shape[0], audio_codes.shape[2])
-        if audio_codes_mask is not None and audio_codes_mask.shape != expected:
-            raise ValueError(f"`audio_codes_mask` must have the shape {expected}, got {tuple(audio_codes_mask.shape)}.")
-        if torch.compiler.is_compiling():
-            return
-        for k, (codes, size) in enumerate(zip(self.split_layers(audio_codes), self.config.codebook_sizes)):
-            if codes.min() < -1 or codes.max() >= size:
-                raise ValueError(
-                    f"Codes of layer {k} must be 0 … {size - 1}, or −1 where masked; got {codes.min()} … {codes.max()}."
-                )
-
-    # ---- Padding
-
-    def _check_audio(self, input_values: torch.Tensor) -> None:
-        if input_values.dim() != 3 or input_values.shape[1] != 1 or not input_values.numel():
-            raise ValueError(
-                f"`input_values` must be mono audio of the shape (batch, 1, samples), got {tuple(input_values.shape)}."
-            )
-        if not input_values.is_floating_point():
-            raise ValueError(f"`input_values` must be floating-point audio in −1 … 1, got {input_values.dtype}.")
-        if not torch.compiler.is_compiling() and not input_values.isfinite().all():
-            raise ValueError("`input_values` holds NaN or infinite samples; clean the audio first.")
-
-    def _check_padding_mask(self, mask: torch.Tensor, input_values: torch.Tensor) -> None:
-        expected = (input_values.shape[0], input_values.shape[2])
-        if mask.shape != expected:
-            raise ValueError(f"`padding_mask` must have the shape {expected}, got {tuple(mask.shape)}.")
-
-    def _prepare_audio(
-        self, input_values: torch.Tensor, padding_mask: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.BoolTensor | None]:
-        """Checks audio, moves it to the left of its padding, and pads to whole groups and windows.
-
-        Returns:
-            Audio `(batch, 1, samples)` and the mask `(batch, frames)` of each item's own padded length.
-        """
-        self._check_audio(input_values)
-        multiple = self.config.pad_to_multiple_of
-        batch, _, samples = input_values.shape
-        frame_mask = None
-        if padding_mask is not None:
-            mask = padding_mask.reshape(batch, -1).bool()
-            self._check_padding_mask(mask, input_values)
-            lengths = mask.sum(dim=1)
-            start = mask.int().argmax(dim=1)  # samples of left padding
-            position = torch.arange(samples, device=mask.device)
-            if not torch.compiler.is_compiling():
-                if (lengths == 0).any():
-                    raise ValueError("`padding_mask` masks every sample of an item; leave the item out of the batch.")
-                if not mask.gather(1, (start[:, None] + position).clamp(max=samples - 1))[
-                    length_mask(lengths, samples)
-                ].all():
-                    raise ValueError("`padding_mask` must be 1 on one run of samples an item, with padding at one end.")
-            if torch.compiler.is_compiling() or start.any():
-                input_values = input_values.gather(2, ((start[:, None] + position) % samples)[:, None])
-            input_values = input_values.masked_fill(~length_mask(lengths, samples)[:, None], 0.0)
-            frames = -(-samples // multiple) * multiple // self.config.hop_length
-            frame_mask = length_mask(-(-lengths // multiple) * multiple // self.config.hop_length, frames)
-        return F.pad(input_values, (0, -samples % multiple)), frame_mask
+        return self.quantizer.decode(self.code_layout.split(audio_codes))
 
     def _group_mask(self, frame_mask: torch.BoolTensor | None, audio_codes: torch.Tensor) -> torch.LongTensor:
         if frame_mask is None:
@@ -198,11 +158,8 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
     # ---- Chunks
 
     def _chunks(self, frames: int, chunk_length_s: float | None) -> list[tuple[int, int]]:
-        """The first frame of each chunk, and the one after its last."""
-        if chunk_length_s is None:
-            chunk_length_s = self.chunk_length_s
-        elif not chunk_length_s > 0:
-            raise ValueError(f"`chunk_length_s` must be a positive number of seconds, got {chunk_length_s}.")
+        """The first frame of each chunk, and the one after its last; `chunk_length_s` is checked."""
+        chunk_length_s = self.chunk_length_s if chunk_length_s is None else chunk_length_s
         group = self.config.vq_strides[0]
         size = max(1, int(min(chunk_length_s * self.config.frame_rate, frames)) // group) * group
         return [(start, min(start + size, frames)) for start in range(0, frames, size)]
@@ -288,14 +245,18 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
             [`LLMCodecEncoderOutput`] or a tuple of its fields.
 
         Raises:
-            ValueError: for audio of another shape, of integers, or with samples that are not finite.
+            TypeError: for anything but tensors.
+            ValueError: for audio of another shape, of integers, with samples that are not finite or beyond ±4 (+12 dB);
+                for a mask that is not 1 on one run of samples of every item.
         """
+        true_or_false("output_latents", output_latents)
+        self._check_chunk_length(chunk_length_s)
         input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
         frames = input_values.shape[-1] // self.config.hop_length
         codes, latents = [], []
         for start, stop in self._chunks(frames, chunk_length_s):
             chunk_codes, chunk_latents = self._encode_frames(input_values, frame_mask, start, stop)
-            codes.append(self.merge_layers(chunk_codes))
+            codes.append(self.code_layout.merge(chunk_codes))
             if output_latents:
                 latents.append(chunk_latents)
         audio_codes = torch.cat(codes, dim=-1)
@@ -310,8 +271,15 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         )
 
     def dequantize(self, audio_codes: torch.LongTensor) -> torch.FloatTensor:
-        """Codes `(batch, codes_per_group, groups)` → the decoder's latents, `(batch, latent_dim, frames)`."""
-        self._check_codes(audio_codes, None)
+        """Codes `(batch, codes_per_group, groups)` → the decoder's latents, `(batch, latent_dim, frames)`.
+
+        The code −1 adds nothing.
+
+        Raises:
+            TypeError: for anything but a tensor.
+            ValueError: for codes of another shape or dtype, or out of range.
+        """
+        self._check_codes(audio_codes)
         return self._latents_of(audio_codes)
 
     @can_return_tuple
@@ -350,27 +318,28 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
             [`LLMCodecDecoderOutput`] or a tuple of its field.
 
         Raises:
+            TypeError: for anything but tensors, and for a `generator` of another kind.
             ValueError: for both or neither of `audio_codes` and `latents`, for codes out of range, for another shape,
+                for a mask that is not 1s and then 0s, for groups of −1 before others, for latents that are not finite,
                 and for a `length` that the codes do not reach.
         """
         if (audio_codes is None) == (latents is None):
             raise ValueError("`decode` takes either `audio_codes` or `latents`, got both or neither.")
+        self._check_noise(noise, generator)
+        self._check_chunk_length(chunk_length_s)
+        group = self.config.vq_strides[0]
         if audio_codes is not None:
-            self._check_codes(audio_codes, audio_codes_mask)
-            if audio_codes_mask is None and not torch.compiler.is_compiling() and (audio_codes < 0).any():
-                audio_codes_mask = (audio_codes >= 0).any(dim=1)
-                if not audio_codes_mask.any(dim=1).all():
-                    raise ValueError("An item of `audio_codes` is −1 throughout; leave it out of the batch.")
-            batch, frames = len(audio_codes), audio_codes.shape[-1] * self.config.vq_strides[0]
+            self._check_codes(audio_codes)
+            groups = self._groups(audio_codes, audio_codes_mask)
+            batch, frames = len(audio_codes), audio_codes.shape[-1] * group
         else:
+            groups = self._check_latents(latents, audio_codes_mask)
             batch, frames = len(latents), latents.shape[-1]
-        frame_mask = None
-        if audio_codes_mask is not None:
-            frame_mask = audio_codes_mask.bool().repeat_interleave(self.config.vq_strides[0], dim=1)
-            if frame_mask.shape != (batch, frames):
-                raise ValueError(
-                    f"`audio_codes_mask` {tuple(audio_codes_mask.shape)} does not fit `latents` {tuple(latents.shape)}."
-                )
+        if groups is not None and not torch.compiler.is_compiling() and not groups[:, 0].all():
+            raise ValueError("An item of `audio_codes` is −1, or masked, throughout; leave it out of the batch.")
+        if length is not None and not torch.compiler.is_compiling():
+            whole_number("length", length, 1, frames * self.config.hop_length)
+        frame_mask = None if groups is None else groups.repeat_interleave(group, dim=1)
         noises = None
         if noise and generator is not None:
             noises = self.decoder.draw_noise(0, frames, self.device, batch, generator)
@@ -381,11 +350,9 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         ]
         audio_values = torch.cat(audio_values, dim=-1)
         if length is not None:
-            if not 0 < length <= audio_values.shape[-1]:
-                raise ValueError(
-                    f"`length` must be 1 … {audio_values.shape[-1]}, the samples of the codes; got {length}."
-                )
             audio_values = audio_values[..., :length]
+        if latents is not None and not torch.compiler.is_compiling() and not audio_values.isfinite().all():
+            raise ValueError("`latents` give audio that is not finite; pass such as `dequantize` gives.")
         return LLMCodecDecoderOutput(audio_values=audio_values)
 
     @can_return_tuple
@@ -410,8 +377,10 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         codebooks (`list[torch.Tensor]`, *optional*):
             Codebooks to use in place of the model's own: a trainer passes projections that learn.
         """
-        samples = input_values.shape[-1]
-        input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
+        self._check_noise(noise, generator)
+        self._check_codebooks(codebooks)
+        prepared, frame_mask = self._prepare_audio(input_values, padding_mask)
+        samples, input_values = input_values.shape[-1], prepared
         batch, frames = len(input_values), input_values.shape[-1] // self.config.hop_length
         if codebooks is None:
             codes, latents = self._encode_frames(input_values, frame_mask, 0, frames)
@@ -421,7 +390,7 @@ class LLMCodecModel(LLMCodecStreamingMixin, LLMCodecPreTrainedModel):
         layers, commitment_loss, codebook_loss = self.quantizer(latents, codes, frame_mask, codebooks)
         noises = self.decoder.draw_noise(0, frames, self.device, batch, generator) if noise else None
         audio_values = self.decoder(sum(layers).to(self.dtype), frame_mask, noises)
-        audio_codes = self.merge_layers(codes)
+        audio_codes = self.code_layout.merge(codes)
         return LLMCodecOutput(
             audio_values=audio_values[..., :samples],
             audio_codes=audio_codes,

@@ -1,6 +1,8 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Residual quantization of latents with the projected embeddings of a language model."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -26,7 +28,7 @@ class LLMCodecVectorQuantizer(LLMCodecFloat32Buffers):
         self.stride = stride
         # A product with each of these parts of the codebook, of 256 entries or more, takes half of the time of one
         # with the whole, where latents are few.
-        self.parts = max(n for n in range(1, max(1, codebook_size // 256) + 1) if codebook_size % n == 0)
+        self.parts = most_parts(codebook_size)
         self.register_buffer("codebook", torch.empty(codebook_size, latent_dim))
         # 1 / length of each entry, kept so that no call normalises the codebook again
         self.register_buffer("codebook_inverse_norm", torch.empty(codebook_size))
@@ -76,6 +78,13 @@ class LLMCodecVectorQuantizer(LLMCodecFloat32Buffers):
         codebook = self.codebook if codebook is None else codebook
         entries = F.embedding(codes.clamp(min=0), codebook).transpose(1, 2)
         return entries.masked_fill((codes < 0)[:, None], 0.0)
+
+
+def most_parts(codebook_size: int) -> int:
+    """The greatest number of equal parts of a codebook that have 256 entries or more: found by pairs of divisors."""
+    most = max(1, codebook_size // 256)
+    small = [n for n in range(1, math.isqrt(codebook_size) + 1) if codebook_size % n == 0]
+    return max(n for divisor in small for n in (divisor, codebook_size // divisor) if n <= most)
 
 
 def inverse_norm(codebook: torch.Tensor) -> torch.Tensor:

@@ -3,16 +3,19 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from transformers.utils import ModelOutput
 
-from .layers_llm_codec import length_mask
+from .arguments_llm_codec import true_or_false, whole_number
+from .tensors_llm_codec import run_lengths
 
 
 @dataclass
@@ -26,19 +29,23 @@ class StreamState:
         ends (`torch.LongTensor` of shape `(batch,)`): Length of the items that have ended, in what was fed; else −1.
         start (`int`): How much was fed before `pending`; whole windows.
         returned (`int`): How many groups or samples were returned.
+        geometry (`str`): `config.geometry` of the codec that the stream belongs to.
     """
 
     pending: torch.Tensor
     ends: torch.LongTensor
     start: int = 0
     returned: int = 0
+    geometry: str = ""
+
+    _NUMBERS = ("start", "returned", "geometry")
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the state to a safetensors file."""
-        numbers = {"kind": type(self).__name__, "start": self.start, "returned": self.returned}
-        tensors = {"pending": self.pending.contiguous(), "ends": self.ends}
+        numbers = {name: getattr(self, name) for name in self._NUMBERS}
+        told = {name: json.dumps(value) for name, value in {"kind": type(self).__name__, **numbers}.items()}
         temporary = Path(f"{os.fspath(path)}.tmp")
-        temporary.write_bytes(save(tensors, {name: json.dumps(value) for name, value in numbers.items()}))
+        temporary.write_bytes(save({"pending": self.pending.contiguous(), "ends": self.ends}, told))
         temporary.replace(path)
 
     @classmethod
@@ -47,13 +54,44 @@ class StreamState:
         Reads what `save` wrote.
 
         Raises:
-            ValueError: for a file of another kind.
+            OSError: for a file that is not there or cannot be read.
+            ValueError: for a damaged file, and for one of another kind.
         """
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            numbers = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-            if numbers.pop("kind", None) != cls.__name__:
-                raise ValueError(f"{path} holds no {cls.__name__}.")
-            return cls(**{name: file.get_tensor(name) for name in ("pending", "ends")}, **numbers)
+        try:
+            device = torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"`device` is the name of a device, got {device!r}.") from error
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                told = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"{path} is no state of a stream, or a damaged one: {error}") from error
+        if told.pop("kind", None) != cls.__name__:
+            raise ValueError(f"{path} holds no {cls.__name__}.")
+        if set(told) != set(cls._NUMBERS) or set(tensors) != {"pending", "ends"}:
+            raise ValueError(f"{path} is a {cls.__name__} of another version of this code, or a damaged one.")
+        return cls(**tensors, **told)
+
+    def check(self, geometry: str) -> None:
+        """
+        Checks that this is the state of a stream of a codec.
+
+        Raises:
+            ValueError: for a state of a codec of another geometry, and for one that was changed by hand.
+        """
+        if self.geometry != geometry:
+            raise ValueError(
+                "`state` belongs to a codec of another geometry (rates, layers or codebooks): go on with the one that "
+                "began the stream."
+            )
+        batch = len(self.pending) if isinstance(self.pending, torch.Tensor) and self.pending.dim() == 3 else 0
+        if not batch or not isinstance(self.ends, torch.Tensor) or self.ends.shape != (batch,):
+            raise ValueError("`state` was changed: `pending` and `ends` are not those of a stream.")
+        whole_number("state.start", self.start, 0)
+        whole_number("state.returned", self.returned, 0)
+        if self.ends.dtype != torch.long or (self.ends > self.fed).any() or (self.ends < -1).any():
+            raise ValueError(f"`state` was changed: `ends` are −1, or at most the {self.fed} that were fed.")
 
     def feed(self, block: torch.Tensor, mask: torch.BoolTensor | None) -> "StreamState":
         """The state with another block behind `pending`, and the ends of the items whose mask has ended."""
@@ -62,16 +100,21 @@ class StreamState:
                 f"A stream of {tuple(self.pending.shape[:2])} items and rows cannot go on with a block of the shape "
                 f"{tuple(block.shape)}."
             )
+        if block.dtype != self.pending.dtype or block.device != self.pending.device:
+            raise ValueError(
+                f"A stream of {self.pending.dtype} on {self.pending.device} cannot go on with {block.dtype} on "
+                f"{block.device}."
+            )
         ends = self.ends
         if mask is None:
             if (ends >= 0).any() and block.shape[-1]:
                 raise ValueError("Some items of the stream have ended: the next blocks need a mask that is 0 for them.")
         else:
-            lengths = mask.sum(dim=-1)
-            if not torch.equal(mask, length_mask(lengths, mask.shape[-1])):
-                raise ValueError("A stream's mask takes 1s and then 0s: items of a stream start together.")
+            lengths = run_lengths("mask", mask)
             if ((ends >= 0) & (lengths > 0)).any():
                 raise ValueError("An item that has ended, by the mask of an earlier block, cannot go on.")
+            if not self.fed and (lengths == 0).any():
+                raise ValueError("An item of the stream is masked from its start; leave it out of the batch.")
             ends = torch.where((ends < 0) & (lengths < mask.shape[-1]), self.fed + lengths, ends)
         return replace(self, pending=torch.cat([self.pending, block], dim=-1), ends=ends)
 
@@ -152,22 +195,26 @@ class LLMCodecStreamingMixin:
                 Whether this is the end: returns all that is left.
 
         Raises:
-            ValueError: for audio that `encode` refuses, for a block that does not fit the stream, and for an empty one.
+            TypeError: for anything but tensors, and for a state of another kind.
+            ValueError: for audio that `encode` refuses, for a block that does not fit the stream, for an empty one, and
+                for a state of another codec.
         """
         config = self.config
+        true_or_false("flush", flush)
+        if state is not None:
+            self._check_state(state, LLMCodecEncoderState, self._encoder_position)
         if input_values is not None:
             self._check_audio(input_values)
             mask = None
             if padding_mask is not None:
-                mask = padding_mask.reshape(len(input_values), -1).bool()
-                self._check_padding_mask(mask, input_values)
+                mask = self._padding_mask(padding_mask, input_values)
                 input_values = input_values.masked_fill(~mask[:, None], 0.0)
-            state = state or LLMCodecEncoderState(
-                input_values[..., :0], input_values.new_full(input_values.shape[:1], -1, dtype=torch.long)
-            )
+            state = state or _new(LLMCodecEncoderState, input_values, config.geometry)
             state = state.feed(input_values, mask)
         elif state is None:
             raise ValueError("A stream begins with `input_values`.")
+        elif padding_mask is not None:
+            raise ValueError("`padding_mask` belongs to `input_values`, which are missing.")
         group, hop, multiple = config.vq_strides[0], config.hop_length, config.pad_to_multiple_of
         if flush:
             state = replace(state, ends=torch.where(state.ends < 0, state.fed, state.ends))
@@ -183,14 +230,39 @@ class LLMCodecStreamingMixin:
         codes = [audio.new_zeros((len(audio), config.codes_per_group, 0), dtype=torch.long)]
         for begin, end in self._chunks(stop - first, None):
             chunk, _ = self._encode_frames(audio, frame_mask, first + begin - offset, first + end - offset)
-            codes.append(self.merge_layers(chunk))
+            codes.append(self.code_layout.merge(chunk))
         codes = torch.cat(codes, dim=-1)
         returned_mask = None if frame_mask is None else frame_mask[:, first - offset : stop - offset]
         codes_mask = self._group_mask(returned_mask, codes)
         if flush:
             return LLMCodecEncoderStreamOutput(codes, codes_mask, None)
-        start = max(config.encoder_span(stop, stop + 1)[0] // multiple * multiple, 0)
-        return LLMCodecEncoderStreamOutput(codes, codes_mask, state.dropped(start, stop // group))
+        return LLMCodecEncoderStreamOutput(codes, codes_mask, state.dropped(*self._encoder_position(state.fed)))
+
+    def _encoder_position(self, fed: int) -> tuple[int, int]:
+        """Of a stream of so many samples: the first that is still needed, and the groups that were returned."""
+        config = self.config
+        group, multiple = config.vq_strides[0], config.pad_to_multiple_of
+        stop = config.determined_frames(fed) // group * group
+        return max(config.encoder_span(stop, stop + 1)[0] // multiple * multiple, 0), stop // group
+
+    def _decoder_position(self, fed: int) -> tuple[int, int]:
+        """Of a stream of so many groups: the first that is still needed, and the samples that were returned."""
+        config = self.config
+        window, hop = config.pad_to_multiple_of // config.group_length, config.hop_length  # groups, samples
+        samples = config.determined_samples(fed * config.vq_strides[0])
+        first = config.decoder_span(samples // hop * hop, samples + 1)[0] // config.vq_strides[0]
+        return max(first // window * window, 0), samples
+
+    def _check_state(self, state: Any, kind: type[StreamState], position: Callable[[int], tuple[int, int]]) -> None:
+        if not isinstance(state, kind):
+            raise TypeError(f"`state` takes a {kind.__name__} of an earlier block, got {type(state).__name__}.")
+        state.check(self.config.geometry)
+        if state.pending.numel():
+            check = self._check_audio if kind is LLMCodecEncoderState else self._check_codes
+            check(state.pending)
+        # both follow from what was fed
+        if (state.start, state.returned) != position(state.fed):
+            raise ValueError("`state` was changed: `start` and `returned` do not follow from what was fed.")
 
     def decode_stream(
         self,
@@ -217,21 +289,25 @@ class LLMCodecStreamingMixin:
                 Whether this is the end: returns all that is left.
 
         Raises:
-            ValueError: for codes that `decode` refuses, for a block that does not fit the stream, and for an empty one.
+            TypeError: for anything but tensors, and for a state of another kind.
+            ValueError: for codes that `decode` refuses, for a block that does not fit the stream, for an empty one, and
+                for a state of another codec.
         """
         config = self.config
+        true_or_false("noise", noise)
+        true_or_false("flush", flush)
+        if state is not None:
+            self._check_state(state, LLMCodecDecoderState, self._decoder_position)
         if audio_codes is not None:
-            self._check_codes(audio_codes, audio_codes_mask)
-            if audio_codes_mask is None and (audio_codes < 0).any():
-                audio_codes_mask = (audio_codes >= 0).any(dim=1)
-            state = state or LLMCodecDecoderState(
-                audio_codes[..., :0], audio_codes.new_full(audio_codes.shape[:1], -1, dtype=torch.long)
-            )
-            state = state.feed(audio_codes, None if audio_codes_mask is None else audio_codes_mask.bool())
+            self._check_codes(audio_codes)
+            mask, audio_codes = self._groups(audio_codes, audio_codes_mask), audio_codes.long()
+            state = state or _new(LLMCodecDecoderState, audio_codes, config.geometry)
+            state = state.feed(audio_codes, mask)
         elif state is None:
             raise ValueError("A stream begins with `audio_codes`.")
+        elif audio_codes_mask is not None:
+            raise ValueError("`audio_codes_mask` belongs to `audio_codes`, which are missing.")
         group, hop = config.vq_strides[0], config.hop_length
-        window = config.pad_to_multiple_of // config.group_length  # groups
         samples = state.fed * group * hop if flush else config.determined_samples(state.fed * group)
         frame_mask = state.mask(1, state.pending.shape[-1])
         if frame_mask is not None:
@@ -244,5 +320,9 @@ class LLMCodecStreamingMixin:
         audio_values = torch.cat(audio, dim=-1)[..., state.returned - first * hop : samples - first * hop]
         if flush:
             return LLMCodecDecoderStreamOutput(audio_values, None)
-        keep = max(config.decoder_span(samples // hop * hop, samples + 1)[0] // group // window * window, 0)
-        return LLMCodecDecoderStreamOutput(audio_values, state.dropped(keep, samples))
+        return LLMCodecDecoderStreamOutput(audio_values, state.dropped(*self._decoder_position(state.fed)))
+
+
+def _new(kind: type[StreamState], block: torch.Tensor, geometry: str) -> StreamState:
+    """The state before the first block."""
+    return kind(block[..., :0], block.new_full(block.shape[:1], -1, dtype=torch.long), geometry=geometry)

@@ -124,7 +124,7 @@ def cut(total: int, sizes: list[int]) -> list[slice]:
 def check(config, seed, lengths, side, chunk_length_s, sample_blocks, group_blocks, tmp_path):
     model = random_model(config, seed)
     samples = max(lengths)
-    audio = torch.randn(len(lengths), 1, samples)  # padding is noise, and must not matter
+    audio = torch.randn(len(lengths), 1, samples).clamp(-4, 4)  # padding is noise, and must not matter
     padding_mask = torch.zeros(len(lengths), samples, dtype=torch.long)
     alone = []
     for item, n in enumerate(lengths):
@@ -324,7 +324,7 @@ def test_float64_decides_ties():
     expected = model.encode(audio, chunk_length_s=WHOLE).audio_codes
     for length in (0.1, 0.5, 0.73):
         assert torch.equal(model.encode(audio, chunk_length_s=length).audio_codes, expected)
-    batch = torch.cat([audio, torch.randn_like(audio), audio])
+    batch = torch.cat([audio, torch.randn_like(audio).clamp(-4, 4), audio])
     assert torch.equal(model.encode(batch).audio_codes[::2], expected.expand(2, -1, -1))
     # and it is the one that float64 has nearest
     latents = model.encoder.exact_frames(audio, 0, audio.shape[-1] // model.config.hop_length)
