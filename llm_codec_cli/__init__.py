@@ -6,7 +6,9 @@ A module per command: `add_arguments(parser)` gives the parser the command's opt
 alone; `run(args)` does the work, imports what that takes, and returns the exit status. So help and usage errors come at
 once, while torch and transformers take seconds to import.
 
-Results go to stdout, one per line; what went wrong goes to stderr, one error per line, and the exit status is then 2.
+Results go to stdout, one per line; what went wrong goes to stderr, one error per line. The exit status is 0 where all
+went right, 1 where something failed (one file of many, or the work itself), 2 where the command line makes no sense, so
+that nothing was done, and 130 after Ctrl-C.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .errors import report, user_errors
+from .errors import INTERRUPTED, report, user_errors
 from .options import underscored
 
 COMMANDS = ("encode", "decode", "words", "classify", "evaluate", "train", "convert", "demo")
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; those of the process by default.
 
     Returns:
-        The exit status: 0, or 2 where something went wrong.
+        The exit status: 0, 1 where something failed, 2 for a wrong command line, 130 after Ctrl-C.
     """
     argv = underscored(sys.argv[1:] if argv is None else argv)
     args = make_parser(argv).parse_args(argv)
@@ -40,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        print(f"llm-codec: interrupted{args.goes_on}.", file=sys.stderr)
+        return INTERRUPTED
     except user_errors() as error:
         if args.debug:
             raise
@@ -60,7 +67,8 @@ def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="llm-codec",
         description="Audio in words of a frozen language model: a codec, and what a language model says about audio.",
         epilog=_examples(("demo", "words bark.wav", "encode bark.wav", "classify bark.wav --examples clips/"))
-        + "\n`llm-codec COMMAND --help` says more about a command.",
+        + "\nexit status: 0 all went right, 1 something failed, 2 the command line makes no sense\n"
+        + "`llm-codec COMMAND --help` says more about a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
@@ -76,7 +84,8 @@ def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == named:
-            command.set_defaults(run=module.run)
+            goes_on = getattr(module, "GOES_ON", None)
+            command.set_defaults(run=module.run, goes_on=f"; {goes_on}" if goes_on else "")
             command.add_argument("--debug", action="store_true", help="show the traceback of an error")
             module.add_arguments(command)
     return parser

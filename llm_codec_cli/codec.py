@@ -3,6 +3,8 @@
 
 from argparse import Namespace
 
+from .errors import UsageError
+
 
 def model_path(args: Namespace) -> str:
     """The codec's id or folder."""
@@ -16,7 +18,7 @@ def load_config(args: Namespace):
     Loads the codec's configuration.
 
     Raises:
-        ValueError: If there is no such model, or it is of another kind.
+        UsageError: If there is no such model, or it is of another kind.
     """
     from transformers import AutoConfig
 
@@ -25,9 +27,9 @@ def load_config(args: Namespace):
     try:
         config = AutoConfig.from_pretrained(model_path(args))
     except (OSError, ValueError) as error:
-        raise ValueError(f"--model {model_path(args)}: {error}") from error
+        raise UsageError(f"--model {model_path(args)}: {error}") from error
     if not isinstance(config, LLMCodecConfig):
-        raise ValueError(f"--model {model_path(args)}: this is a {config.model_type}, not an llm_codec.")
+        raise UsageError(f"--model {model_path(args)}: this is a {config.model_type}, not an llm_codec.")
     return config
 
 
@@ -44,7 +46,7 @@ def find_device(name: str | None):
     Finds a device by its name; without one, an accelerator where there is one, else the CPU.
 
     Raises:
-        ValueError: If there is no such device.
+        UsageError: If there is no such device.
     """
     import torch
 
@@ -53,4 +55,4 @@ def find_device(name: str | None):
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # an AssertionError where torch is built without CUDA
-        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"--device {name}: {str(error).splitlines()[0]}") from error

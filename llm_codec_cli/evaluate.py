@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .errors import usage
 from .fields import add_fields, given_fields, import_alone, to_arguments
 
 TITLE = "Measures few-shot accuracy, and how sure it is."
@@ -16,6 +17,7 @@ DETAILS = (
     "Draws episodes, asks the language model and its controls, and writes a folder: every answer, a summary and a\n"
     "report with pictures. A run that was stopped goes on where it stopped. Prints the report's name."
 )
+GOES_ON = "the same command goes on where it stopped"
 EXAMPLES = (
     "evaluate --list",
     "evaluate percussion --root AUDIO/tasks --output_dir results",
@@ -54,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         for name in list_tasks():
             print(f"{name}\t{load_task(name).description}")
         return 0
-    config = make_config(args)
+    with usage():
+        config = make_config(args)
     if config.scp:
         for line in describe_scp(config.scp).lines():
             print(line, flush=True)

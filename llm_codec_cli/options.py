@@ -17,9 +17,14 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--output",
         metavar="OUT",
-        help=f"file to write, or for several inputs the folder to write to; by default {default}",
+        help=f"file to write, - for stdout, or for several inputs the folder to write to, where folders keep their "
+        f"tree; by default {default}, and stdout for what comes from stdin or a pipe",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--force", action="store_true", help="overwrite files that exist")
+    existing.add_argument(
+        "--skip_existing", action="store_true", help="leave out inputs whose result exists: goes on with a killed batch"
+    )
 
 
 def add_audio(parser: argparse.ArgumentParser) -> None:

@@ -3,16 +3,15 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 
 @contextlib.contextmanager
-def progress(path: Path, blocks: Iterable, length: int, sampling_rate: int) -> Iterator[Iterator]:
+def progress(name: str, blocks: Iterable, length: int, sampling_rate: int) -> Iterator[Iterator]:
     """
     Blocks of samples, whose passing a bar shows on a terminal, in seconds, if they are several.
 
     Args:
-        path: The file that the bar names.
+        name: The file that the bar names.
         blocks: The blocks, `(..., samples)` each.
         length: Samples of all blocks together.
         sampling_rate: In Hz.
@@ -23,7 +22,7 @@ def progress(path: Path, blocks: Iterable, length: int, sampling_rate: int) -> I
 
     seconds = length // sampling_rate
     disable = None if seconds >= 2 * BLOCK_S else True
-    with logging.tqdm(total=seconds, unit="s", desc=path.name, leave=False, disable=disable) as bar:
+    with logging.tqdm(total=seconds, unit="s", desc=name, leave=False, disable=disable) as bar:
 
         def passing():
             passed = 0

@@ -4,6 +4,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from .errors import usage
 from .fields import add_fields, given_fields, import_alone
 
 TITLE = "Trains a codec for a language model."
@@ -11,6 +12,7 @@ DETAILS = (
     "On a folder of audio or a dataset, from the run's checkpoint where there is one. Prints the codec's folder.\n"
     "Several processes: `accelerate launch -m llm_codec_cli train ...`."
 )
+GOES_ON = "the same command goes on from the last checkpoint"
 EXAMPLES = (
     "train --data clips/ --output_dir run",
     "train config.yaml --data clips/ --output_dir run --language_model meta-llama/Llama-3.2-1B",
@@ -29,8 +31,9 @@ def run(args: Namespace) -> int:
     from llm_codec_hf.training.building import export, make_trainer, write_skipped
     from llm_codec_hf.training.configuration import TrainingConfig
 
-    fields = read_fields(args.config, TrainingConfig) if args.config else {}
-    config = TrainingConfig.from_dict(fields | given_fields(args, TrainingConfig))
+    with usage():
+        fields = read_fields(args.config, TrainingConfig) if args.config else {}
+        config = TrainingConfig.from_dict(fields | given_fields(args, TrainingConfig))
     trainer, vocabulary = make_trainer(config)
     finished = trainer.train()
     if not trainer.accelerator.is_main_process:

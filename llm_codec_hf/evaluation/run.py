@@ -18,6 +18,7 @@ from transformers.utils.logging import tqdm
 
 from ..files.atomic import write_whole
 from ..files.codec_folder import weights_sha256
+from ..files.strict_json import to_json
 from ..inputs_llm_codec import encode_clips
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
@@ -94,6 +95,9 @@ def evaluate(
     if unknown := [way for way in (scoring, *generated) if way not in ways]:
         raise ValueError(f"There is no way of answering {unknown[0]!r}; there are {', '.join(ways)}.")
     state = process_state()
+    # what is refused is refused before the folder is made
+    clips_of = [load_clips(task) for task in tasks]
+    blocks_of = [list(_blocks(task, clips)) for task, clips in zip(tasks, clips_of)]
     folder = Path(output_dir)
     config = {
         "tasks": [_without_paths(task) for task in tasks],
@@ -115,10 +119,8 @@ def evaluate(
     state.wait_for_everyone()  # nobody writes before all have read
     skipped = {}
     with open(folder / f"part-{state.process_index:03d}.jsonl", "a", encoding="utf-8") as file:
-        for task in tasks:
-            clips = load_clips(task)
+        for task, clips, blocks in zip(tasks, clips_of, blocks_of):
             skipped[task.name] = clips.skipped
-            blocks = list(_blocks(task, clips))
             todo = [block for block in blocks if not all(episode.id in done for episode in block)]
             mine = todo[state.process_index :: state.num_processes]
             codes, broken = encode_named(systems, clips, mine)
@@ -228,7 +230,10 @@ def _claim(folder: Path, config: dict) -> None:
     path = folder / "config.json"
     if path.is_file():
         before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
-        if differing := [name for name in now if name != "command" and now[name] != before.get(name)]:
+        differing = [name for name in now if name != "command" and now[name] != before.get(name)]
+        if differing and any(
+            path.stat().st_size for path in _parts(folder)
+        ):  # nothing is lost of a run without answers
             raise ValueError(
                 f"{folder} holds another run: {', '.join(differing)} differ. Run into another folder, or delete it."
             )
@@ -276,7 +281,7 @@ def _read(folder: Path) -> list[dict]:
 
 def _append(file, records: Sequence[dict]) -> None:
     """Writes the lines of a support set at once, and to the disk."""
-    file.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    file.write("".join(to_json(record) + "\n" for record in records))
     file.flush()
     os.fsync(file.fileno())
 
@@ -284,14 +289,14 @@ def _append(file, records: Sequence[dict]) -> None:
 def _merge(folder: Path) -> None:
     """All records in `episodes.jsonl`, in the order of their episodes."""
     records = sorted(_read(folder), key=lambda record: record["episode"])
-    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = (to_json(record) + "\n" for record in records)
     write_whole(folder / "episodes.jsonl", "".join(lines))
     for path in folder.glob("part-*.jsonl"):
         path.unlink()
 
 
 def _write_json(path: Path, content) -> None:
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, to_json(content, indent=2) + "\n")
 
 
 __all__ = ["Systems", "encode_named", "evaluate"]

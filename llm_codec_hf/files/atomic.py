@@ -4,13 +4,14 @@ Files and folders that are whole or as they were before.
 
 What is written has a temporary name beside its own, which names the process that writes. When it is complete it is on
 the disk (fsync) and takes its own name in one step (rename). An error or an interrupt removes it; what a killed process
-left is removed by whoever writes the same file or folder next.
+left is removed by whoever writes the same file or folder next, or collects what is left in the folder around it.
 """
 
 import contextlib
 import itertools
 import os
 import platform
+import re
 import shutil
 import time
 import zlib
@@ -20,6 +21,7 @@ from pathlib import Path
 ABANDONED_AFTER = 24 * 3600  # seconds; for what other machines left, whose processes cannot be asked
 
 _counter = itertools.count()
+_TEMPORARY = re.compile(r"\..{1,40}\.[0-9a-f]{8}\.([0-9a-f]{8})\.(\d+)\.\d+\.tmp", re.DOTALL)  # machine and process
 
 
 def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
@@ -103,6 +105,23 @@ def whole_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[P
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def collect_folder(folder: str | os.PathLike) -> None:
+    """
+    Removes what killed processes left of files and folders that they were writing into a folder.
+
+    A former folder that was about to be replaced stays, until the one that took its place is written again.
+
+    Args:
+        folder: The folder; those in it are not looked at.
+    """
+    for name in os.listdir(folder):
+        if found := _TEMPORARY.fullmatch(name):
+            left = Path(folder, name)
+            with contextlib.suppress(OSError):
+                if not _is_at_work(found[1], int(found[2]), left):
+                    _remove(left)
+
+
 def _check_free(folder: Path, overwrite: bool) -> None:
     if folder.is_dir():
         if not overwrite and any(folder.iterdir()):
@@ -158,10 +177,15 @@ def _collect(path: Path) -> None:
                 continue
             if ".former." in name and not path.exists():
                 os.rename(left, path)
-            elif left.is_dir():
-                shutil.rmtree(left)
             else:
-                left.unlink()
+                _remove(left)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir() and not left.is_symlink():
+        shutil.rmtree(left)
+    else:
+        left.unlink()
 
 
 def _is_at_work(machine: str, pid: int, left: Path) -> bool:
@@ -192,4 +216,4 @@ def _sync(path: str | os.PathLike) -> None:
         os.close(descriptor)
 
 
-__all__ = ["whole_file", "whole_folder", "write_whole"]
+__all__ = ["collect_folder", "whole_file", "whole_folder", "write_whole"]

@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The training loop, on accelerate."""
 
-import json
 import math
 import time
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
+from ..files.strict_json import to_json
 from ..signals.spectrograms import multi_resolution_stft_loss
 from .adversary import Adversary
 from .averages import Averages
@@ -340,7 +340,7 @@ class CodecTrainer:
         if not self.accelerator.is_main_process:
             return
         with open(self.output_dir / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(to_json(record) + "\n")
         logger.info("%s", record)
         if self.config.tracker:
             values = {}

@@ -60,8 +60,8 @@ def test_classify_several_queries(cli, wav, examples, language_model_dir, expect
 
 
 def test_classify_errors(refused, wav, examples, language_model_dir, tmp_path):
-    def classify(query, folder, *options, lm=("--language_model", language_model_dir)):
-        return refused("classify", query, "--examples", folder, *lm, *options)
+    def classify(query, folder, *options, lm=("--language_model", language_model_dir), status=2):
+        return refused("classify", query, "--examples", folder, *lm, *options, status=status)
 
     query = wav()
     assert "There is no folder" in classify(query, tmp_path / "missing")
@@ -69,8 +69,8 @@ def test_classify_errors(refused, wav, examples, language_model_dir, tmp_path):
     assert "There is no label 'cow'" in classify(query, examples, "--labels", "dog,cow")
     assert "The label 'dog' has 2 clips, 3 wanted." in classify(query, examples, "--shots", 3)
     assert "--model needs --language_model too" in classify(query, examples, lm=())
-    assert "missing.wav" in classify(tmp_path / "missing.wav", examples)
-    (examples / "dog" / "notes.txt").write_text("no audio")
-    assert "notes.txt: " in classify(query, examples)
+    assert "missing.wav" in classify(tmp_path / "missing.wav", examples, status=1)
+    (examples / "dog" / "0.wav").write_text("no audio")
+    assert "dog/0.wav: This is not audio" in classify(query, examples, status=1)
     (examples / "empty").mkdir()
     assert "The label 'empty' has 0 clips, 1 wanted." in classify(query, examples)

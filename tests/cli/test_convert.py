@@ -12,7 +12,7 @@ def test_convert_passes_its_arguments_on(capsys, tmp_path, wav, cli):
     assert main(["convert", *command_line(inputs)]) == 0
     assert cli("words", wav(), model=inputs["output_dir"])[0] == 0
     capsys.readouterr()
-    assert main(["convert", *command_line(inputs)]) == 2  # the folder is not empty
+    assert main(["convert", *command_line(inputs)]) == 1  # the folder is not empty
     assert capsys.readouterr().err.splitlines()[-1].startswith("llm-codec: error: ")
     with pytest.raises(SystemExit):
         main(["convert", "--no_such_option"])

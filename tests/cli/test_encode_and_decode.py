@@ -78,7 +78,7 @@ def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(cli, wav, tmp_pa
     paths = [wav("a.wav"), tmp_path / "b.wav", wav("c.wav", samples=100)]
     paths[1].write_text("no audio")
     status, out, (error,) = cli("encode", *paths, "--output", tmp_path / "codes")
-    assert status == 2
+    assert status == 1
     assert out == [str(tmp_path / "codes" / name) for name in ("a.safetensors", "c.safetensors")]
     assert error.startswith(f"llm-codec: error: {paths[1]}: This is not audio")
     assert cli("decode", *out, "--output", tmp_path / "decoded")[0] == 0
@@ -92,7 +92,7 @@ def test_outputs(cli, refused, wav, tmp_path):
     assert cli("encode", path, "--output", f"{tmp_path}/folder/")[1] == [str(tmp_path / "folder" / "clip.safetensors")]
     target = path.with_suffix(".safetensors")
     target.write_text("precious")
-    assert f"{target} exists; choose another --output, or add --force" in refused("encode", path)
+    assert f"{target} exists; choose another --output, add --force" in refused("encode", path)
     assert target.read_text() == "precious"
     assert cli("encode", path, "--force")[0] == 0
     assert EncodedClip.load(target).length == 5000

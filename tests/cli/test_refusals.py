@@ -15,7 +15,7 @@ from llm_codec_cli import main
 
 def test_audio_that_cannot_be_encoded(refused, wav, tmp_path):
     assert "There is no file" in refused("encode", tmp_path / "missing.wav")
-    assert "There is no file" in refused("encode", tmp_path)
+    assert f"{tmp_path}: The folder has no audio." in refused("encode", tmp_path)
     (tmp_path / "text.wav").write_text("no audio")
     assert "This is not audio that libsndfile" in refused("encode", tmp_path / "text.wav")
     (tmp_path / "headerless.raw").write_bytes(bytes(100))
@@ -89,9 +89,9 @@ def test_codes_of_another_codec(cli, refused, codes, codec_dir, capsys):
 def test_models_that_are_none(refused, wav, examples, tmp_path):
     BertConfig().save_pretrained(tmp_path / "bert")
     classify = ["classify", wav(), "--examples", examples, "--language_model", tmp_path]
-    assert "this is a bert, not an llm_codec" in refused(*classify, model=tmp_path / "bert")
-    assert "this is a bert, not an llm_codec" in refused("encode", wav(), model=tmp_path / "bert")
-    assert f"--model {tmp_path / 'missing'}: " in refused("words", wav(), model=tmp_path / "missing")
+    assert "this is a bert, not an llm_codec" in refused(*classify, model=tmp_path / "bert", status=2)
+    assert "this is a bert, not an llm_codec" in refused("encode", wav(), model=tmp_path / "bert", status=2)
+    assert f"--model {tmp_path / 'missing'}: " in refused("words", wav(), model=tmp_path / "missing", status=2)
 
 
 def test_a_device_that_is_none(capsys, wav, codec_dir):

@@ -287,7 +287,7 @@ def test_command_line(clips_dir, tmp_path, capsys):
     assert "percussion\t" in capsys.readouterr().out
     assert main(["evaluate", str(clips_dir)]) == 2 and "--output_dir" in capsys.readouterr().err
     assert main(["evaluate"]) == 2 and "--list" in capsys.readouterr().err
-    assert main(["evaluate", "percussion", "--output_dir", str(tmp_path)]) == 2
+    assert main(["evaluate", "percussion", "--output_dir", str(tmp_path)]) == 1
     assert "root=" in capsys.readouterr().err
 
 
