@@ -2,6 +2,7 @@
 """From a configuration to a trainer, and from a trained codec to its folder."""
 
 import dataclasses
+import inspect
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from ..arguments_llm_codec import unknown_option
 from ..configuration_llm_codec import LLMCodecConfig
 from ..embedded.whisper_features import SAMPLING_RATE, make_whisper_features
 from ..files.atomic import whole_folder, write_whole
@@ -35,8 +37,12 @@ def make_trainer(config: TrainingConfig, accelerator: Accelerator | None = None)
         ValueError: If the parts of the configuration do not fit together, or the data has no usable audio.
     """
     accelerator = accelerator or make_accelerator(config)
-    vocabulary = open_vocabulary(config)
     codec = dict(config.codec)
+    known = [name for name in inspect.signature(LLMCodecConfig).parameters if name != "kwargs"]
+    for name in codec:  # the config itself takes any, as later versions may have more
+        if name not in known:
+            raise ValueError(str(unknown_option(name, known, "`codec`")))
+    vocabulary = open_vocabulary(config)
     num_layers = len(codec.get("vq_strides", LLMCodecConfig().vq_strides))
     tables = vocabulary.tables(num_layers)
     sizes = [len(table) for table in tables]
