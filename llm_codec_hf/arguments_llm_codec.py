@@ -8,9 +8,14 @@ from collections.abc import Iterable
 from typing import Any
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, of Python or of NumPy, and no boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
     """An integer from `least` to `most`, of Python or of NumPy; nothing that only poses as one."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    if is_whole(value):
         if least <= value and (most is None or value <= most):
             return int(value)
     expected = f"{least} or more" if most is None else f"from {least} to {most}"
@@ -42,4 +47,4 @@ def unknown_option(name: str, known: Iterable[str], where: str) -> TypeError:
     return TypeError(f"{where} has no option `{name}`{hint}")
 
 
-__all__ = ["real_number", "true_or_false", "unknown_option", "whole_number"]
+__all__ = ["is_whole", "real_number", "true_or_false", "unknown_option", "whole_number"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import torch
 
-from .code_layout_llm_codec import CodeLayout, check_layout
+from .code_layout_llm_codec import CodeLayout, check_groups, check_layout
 from .code_tables_llm_codec import CodeTable, FlatTables, read_codes
 
 AudioCodes = torch.Tensor | np.ndarray | Sequence
@@ -124,8 +124,7 @@ class AudioVocabulary:
         check_layout(layout)
         ids = as_tensor(ids, "ids", ndim=1).tolist()
         if num_groups is not None:
-            if num_groups < 0:
-                raise ValueError(f"`num_groups` is 0 or more, got {num_groups}.")
+            num_groups = check_groups("num_groups", num_groups, 0)
             codes = self._read(ids, self.code_layout.pattern(layers, layout, num_groups))
         elif layout == "time_major" or len(layers) == 1:
             layout, group = "time_major", self.code_layout.pattern(layers, "time_major", 1)
@@ -204,8 +203,12 @@ def as_tensor(values: AudioCodes, name: str = "audio_codes", ndim: int | None = 
     """
     try:
         tensor = torch.as_tensor(values).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
         raise ValueError(f"`{name}` takes an array of integers, got {type(values).__name__}: {error}") from error
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized:
+        raise ValueError(f"`{name}` takes a dense array of integers; call `.to_dense()`.")
+    if tensor.dtype == torch.uint64 and tensor.numel() and int(tensor.view(torch.int64).min()) < 0:
+        raise ValueError(f"`{name}` has numbers above 2^63, which are no codes and no ids.")
     if tensor.numel() and (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool):
         raise ValueError(f"`{name}` takes integers, got {tensor.dtype}.")
     if ndim is not None and tensor.ndim != ndim:

@@ -1,11 +1,14 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """The order of the quantizer layers' codes: in the rows of a clip's codes, and among its token ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from .arguments_llm_codec import is_whole, whole_number
+
+MAX_GROUPS = 2**17  # of a clip that a prompt holds, or an answer: four hours at the original's rates
 LAYOUTS = ("layer_major", "time_major")
 DEFAULT_LAYOUT = "layer_major"  # the original's
 
@@ -36,10 +39,14 @@ class CodeLayout:
     vq_strides: tuple[int, ...]
 
     def __post_init__(self):
-        strides = tuple(self.vq_strides)
-        if not strides or any(type(s) is not int or s < 1 for s in strides) or any(strides[0] % s for s in strides):
-            raise ValueError(f"`vq_strides` are positive integers that divide the first of them, got {list(strides)}.")
-        object.__setattr__(self, "vq_strides", strides)
+        given = self.vq_strides
+        strides = tuple(given) if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else ()
+        if not strides or any(not is_whole(s) or s < 1 for s in strides) or any(strides[0] % s for s in strides):
+            told = list(strides) if strides else repr(given)
+            raise ValueError(f"`vq_strides` are positive integers that divide the first of them, got {told}.")
+        if strides[0] > 2**20 or len(strides) > 16:
+            raise ValueError(f"`vq_strides` are at most 16 integers up to {2**20}, got {list(strides)!r:.100}.")
+        object.__setattr__(self, "vq_strides", tuple(map(int, strides)))
 
     @property
     def num_layers(self) -> int:
@@ -63,10 +70,22 @@ class CodeLayout:
             ValueError: If a layer does not exist, is repeated or out of order, or if there is none.
         """
         every = tuple(range(self.num_layers))
-        layers = every if layers is None else (layers,) if isinstance(layers, int) else tuple(layers)
-        if not layers or any(layer not in every for layer in layers) or sorted(set(layers)) != list(layers):
-            raise ValueError(f"`layers` are some of {list(every)} in ascending order, got {list(layers)}.")
-        return layers
+        if layers is None:
+            return every
+        if is_whole(layers):
+            found = (layers,)
+        elif isinstance(layers, Iterable) and not isinstance(layers, (str, bytes, Mapping)):
+            found = tuple(layers)
+        else:
+            found = ()
+        if (
+            not found
+            or not all(is_whole(layer) and layer in every for layer in found)
+            or sorted(set(found)) != list(found)
+        ):
+            told = list(found) if found else repr(layers)
+            raise ValueError(f"`layers` are some of {list(every)} in ascending order, got {told}.")
+        return tuple(map(int, found))
 
     def counts(self, layers: Iterable[int]) -> list[int]:
         """Codes per group of each of some layers."""
@@ -130,6 +149,15 @@ def arrange(codes: Sequence[int], counts: Sequence[int], layout: str, num_groups
     return torch.cat([part.view(num_groups, count).T for count, part in zip(counts, parts, strict=True)])
 
 
+def check_groups(name: str, value: int, least: int = 1) -> int:
+    """A number of groups, from `least` to `MAX_GROUPS`.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    return whole_number(name, value, least, MAX_GROUPS)
+
+
 def check_layout(layout: str) -> None:
     """
     Checks the name of a layout.
@@ -137,7 +165,7 @@ def check_layout(layout: str) -> None:
     Raises:
         ValueError: If it is none of `LAYOUTS`.
     """
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise ValueError(f"`layout` is one of {', '.join(LAYOUTS)}, got {layout!r}.")
 
 

@@ -1,11 +1,14 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Tables from audio codes to token ids, and the search that reads ids back as codes."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence, Set
-from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+
+from .arguments_llm_codec import is_whole, whole_number
 
 
 class CodeTable:
@@ -30,10 +33,10 @@ class CodeTable:
         if isinstance(entries, Mapping):
             if set(entries) != {"range"}:
                 raise ValueError(f"Layer {layer}'s table is a list or {{'range': n}}, got the keys {list(entries)}.")
-            entries = range(entries["range"])
-        self.sequences = tuple(
-            (int(entry),) if isinstance(entry, Integral) else tuple(map(int, entry)) for entry in entries
-        )
+            entries = range(whole_number(f"range of layer {layer}", entries["range"], 1, vocab_size))
+        if isinstance(entries, str) or not isinstance(entries, Sequence):
+            raise ValueError(f"Layer {layer}'s table is a list or {{'range': n}}, got {type(entries).__name__}.")
+        self.sequences = tuple(_ids_of(entry, code, layer) for code, entry in enumerate(entries))
         if not self.sequences:
             raise ValueError(f"Layer {layer}'s table has no code; give the token ids of at least one.")
         self._codes: dict[tuple[int, ...], int] = {}
@@ -87,6 +90,47 @@ class CodeTable:
         while end < len(ids) and tuple(ids[position : end + 1]) in self._following:
             end += 1
         return end
+
+
+def _ids_of(entry: Any, code: int, layer: int) -> tuple[int, ...]:
+    """The ids of a table's entry: one, or a list of them."""
+    ids = (entry,) if is_whole(entry) else entry
+    if isinstance(ids, str) or not isinstance(ids, Sequence) or not all(map(is_whole, ids)):
+        raise ValueError(f"Code {code} of layer {layer} has a token id or a list of token ids, got {entry!r:.100}.")
+    return tuple(map(int, ids))
+
+
+def check_tables(token_ids: Any, num_layers: int) -> list:
+    """
+    The entries of each layer's table, None where they are left to the default.
+
+    Raises:
+        ValueError: If there are not as many as layers.
+    """
+    if token_ids is None:
+        return [None] * num_layers
+    if isinstance(token_ids, str) or not isinstance(token_ids, Sequence):
+        raise ValueError(f"`token_ids` is a list of tables, one per layer; got {type(token_ids).__name__}.")
+    if len(token_ids) != num_layers:
+        raise ValueError(f"There are {num_layers} layers (`vq_strides`), but {len(token_ids)} tables of ids.")
+    return list(token_ids)
+
+
+def read_tables(path: str | os.PathLike) -> tuple[list, list]:
+    """
+    The words and the tables of a file.
+
+    Raises:
+        ValueError: If it does not hold them.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            content = json.load(file)
+        except ValueError as error:
+            raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict) or not {"words", "token_ids"} <= content.keys():
+        raise ValueError(f"{path} should hold `words` and `token_ids`, as `save_pretrained` writes them.")
+    return content["words"], content["token_ids"]
 
 
 class FlatTables:

@@ -4,10 +4,13 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from transformers import LogitsProcessor
 
-from .code_layout_llm_codec import arrange
+from .arguments_llm_codec import is_whole, whole_number
+from .code_ids_llm_codec import as_tensor
+from .code_layout_llm_codec import MAX_GROUPS, arrange, check_layout
 from .code_tables_llm_codec import CodeTable
 from .requests_llm_codec import Constraint
 
@@ -26,7 +29,7 @@ class LabelTrie:
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]):
-        self.labels = [tuple(label) for label in labels]
+        self.labels = labels_as_ids(labels)
         following: dict[tuple[int, ...], set[int]] = {}
         for label in self.labels:
             for end, token_id in enumerate(label):
@@ -63,6 +66,23 @@ class LabelTrie:
         return self.labels.index(ids)
 
 
+def labels_as_ids(labels: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """
+    The ids of each label.
+
+    Raises:
+        ValueError: If there is no label, or something else than token ids in one.
+    """
+    if isinstance(labels, str) or not isinstance(labels, Iterable) or not (labels := list(labels)):
+        raise ValueError(
+            "`labels` takes the token ids of one label or more, as `label_ids` of the processor gives them."
+        )
+    for label in labels:
+        if isinstance(label, str) or not isinstance(label, Sequence) or not all(map(is_whole, label)):
+            raise ValueError(f"A label is a list of token ids, got {label!r:.60}.")
+    return [tuple(map(int, label)) for label in labels]
+
+
 class UniAudioLabelMask:
     """
     The mask of the original evaluation, as a constraint: at each position, the ids that any label has there. It mixes
@@ -74,6 +94,7 @@ class UniAudioLabelMask:
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]):
+        labels = labels_as_ids(labels)
         longest = max(map(len, labels))
         self._columns = [
             torch.tensor(sorted({label[position] for label in labels if position < len(label)}))
@@ -143,8 +164,9 @@ class AudioGrammar:
         max_groups: int,
         end_ids: Iterable[int] = (),
     ):
-        if not 1 <= min_groups <= max_groups:
-            raise ValueError(f"A clip has 1 or more groups, got {min_groups} to {max_groups}.")
+        check_layout(layout)
+        if not (is_whole(min_groups) and is_whole(max_groups) and 1 <= min_groups <= max_groups <= MAX_GROUPS):
+            raise ValueError(f"A clip has 1 or more groups, got {min_groups!r} to {max_groups!r} (of {MAX_GROUPS}).")
         self.tables, self.codes_per_layer, self.layout = list(tables), list(codes_per_layer), layout
         self.min_groups, self.max_groups = min_groups, max_groups
         self.end_ids = frozenset(end_ids) if min_groups < max_groups else frozenset()
@@ -219,11 +241,12 @@ class AudioGrammar:
             ValueError: If an id continues no code, naming the first, or if the clip is not whole.
         """
         state = self.start()
-        for position, token_id in enumerate(ids):
-            if not (after := self.step(state, int(token_id))):
+        ids = ids if isinstance(ids, torch.Tensor | np.ndarray) or not isinstance(ids, Iterable) else list(ids)
+        for position, token_id in enumerate(as_tensor(ids, "ids", ndim=1).tolist()):
+            if not (after := self.step(state, token_id)):
                 if any(map(self._is_whole, state)):
                     break
-                raise ValueError(f"Id {int(token_id)} at position {position} continues no code of the clip.")
+                raise ValueError(f"Id {token_id} at position {position} continues no code of the clip.")
             state = after
         return self.codes(state)
 
@@ -235,6 +258,8 @@ class AudioGrammar:
             int64, `(codes of the layers asked for per group, groups)`: the leading groups that are read as a whole, and
             on which all readings of the ids so far agree; possibly none.
         """
+        if not state:
+            raise ValueError("An id among those of this state continues no code, so nothing is determined.")
         readings = [(r, _in_order(r.codes)) for r in state]
         first, codes = readings[0]
         sure = min((_common(codes, others) for _, others in readings), default=0)
@@ -311,7 +336,13 @@ class ConstrainedLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, constraint: Constraint, prompt_length: int, eos_token_id: int):
-        self.constraint, self.prompt_length, self.eos_token_id = constraint, prompt_length, eos_token_id
+        if not all(hasattr(constraint, name) for name in ("start", "step", "allowed")):
+            raise TypeError(
+                f"`constraint` is a LabelTrie, an AudioGrammar or the like; got {type(constraint).__name__}."
+            )
+        self.constraint = constraint
+        self.prompt_length = whole_number("prompt_length", prompt_length, 0)
+        self.eos_token_id = whole_number("eos_token_id", eos_token_id, 0)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """
@@ -321,6 +352,11 @@ class ConstrainedLogitsProcessor(LogitsProcessor):
             input_ids: The prompt's and the generated ids, `(rows, ids)`.
             scores: The logits of the next id, `(rows, vocabulary)`.
         """
+        if input_ids.shape[1] < self.prompt_length:
+            raise ValueError(
+                f"`prompt_length` is {self.prompt_length}, but the rows have {input_ids.shape[1]} ids: it counts those "
+                "of the prompt, padding included."
+            )
         masked = torch.full_like(scores, -torch.inf)
         for row, ids in enumerate(input_ids[:, self.prompt_length :].tolist()):
             state = self.constraint.start()
@@ -331,6 +367,11 @@ class ConstrainedLogitsProcessor(LogitsProcessor):
                 state = self.constraint.step(state, token_id)
             allowed = self.constraint.allowed(state)
             allowed = allowed if len(allowed) else torch.tensor([self.eos_token_id])
+            if allowed.max() >= scores.shape[1]:
+                raise ValueError(
+                    f"The constraint asks for the id {int(allowed.max())}, but the language model has {scores.shape[1]}"
+                    " ids: use the one that the codec was made for."
+                )
             masked[row, allowed.to(scores.device)] = scores[row, allowed.to(scores.device)]
         return masked
 

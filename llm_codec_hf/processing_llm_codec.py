@@ -11,12 +11,13 @@ import torch
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor
 from transformers.utils import cached_file, logging
 
+from .arguments_llm_codec import true_or_false
 from .code_ids_llm_codec import AudioCodes, AudioVocabulary, Layers, as_tensor
-from .code_layout_llm_codec import DEFAULT_LAYOUT, CodeLayout, check_layout
-from .code_tables_llm_codec import CodeTable
+from .code_layout_llm_codec import DEFAULT_LAYOUT, CodeLayout, check_groups, check_layout
+from .code_tables_llm_codec import CodeTable, check_tables, read_tables
 from .grammar_llm_codec import AudioGrammar
 from .prompts_llm_codec import PROMPT_LAYERS, Content, FewShotTemplate
-from .segments_llm_codec import SegmentEncoder, interleave, pad_ids
+from .segments_llm_codec import SegmentEncoder, codes_of_texts, interleave, pad_ids, texts
 
 logger = logging.get_logger(__name__)
 
@@ -76,10 +77,8 @@ class LLMCodecProcessor(ProcessorMixin):
         self.code_layout = CodeLayout(vq_strides)
         self.vq_strides = self.code_layout.vq_strides
         self.template = FewShotTemplate.make(template)
-        token_ids = [None] * self.num_layers if token_ids is None else list(token_ids)
-        if len(token_ids) != self.num_layers:
-            raise ValueError(f"There are {self.num_layers} layers (`vq_strides`), but {len(token_ids)} tables of ids.")
-        size, first, words = len(tokenizer), None, tuple(words)
+        token_ids = check_tables(token_ids, self.num_layers)
+        size, first, words = len(tokenizer), None, texts("words", words)
         if token_ids[0] is not None:
             first = CodeTable(token_ids[0], size, 0)
         self._segment_encoder = SegmentEncoder(tokenizer, words, first)
@@ -131,6 +130,8 @@ class LLMCodecProcessor(ProcessorMixin):
             ValueError: Naming the first word that it encodes otherwise, the ids expected and those got; or naming the
                 sizes, if its vocabulary is too small.
         """
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise TypeError(f"`tokenizer` takes a tokenizer of Transformers, got {type(tokenizer).__name__}.")
         largest = self.max_token_id
         if largest >= len(tokenizer):
             raise ValueError(
@@ -246,6 +247,8 @@ class LLMCodecProcessor(ProcessorMixin):
         Raises:
             ValueError: For codes that `codes_to_ids` refuses.
         """
+        if isinstance(segments, (str, bytes, torch.Tensor, np.ndarray)) or not isinstance(segments, Iterable):
+            raise TypeError(f"`segments` takes a list of texts and codes, got {type(segments).__name__}.")
         segments = list(segments)
         encoded = iter(self._segment_encoder.encode([segment for segment in segments if isinstance(segment, str)]))
         ids = []
@@ -338,6 +341,8 @@ class LLMCodecProcessor(ProcessorMixin):
         Raises:
             ValueError: If the template leaves the end to the tokenizer's end-of-sequence token, and it has none.
         """
+        if not isinstance(label, str):
+            raise TypeError(f"`label` takes a text, got {label!r:.60}.")
         template = self._template(template)
         text = template.written(label)
         if template.label_end is not None:
@@ -387,7 +392,8 @@ class LLMCodecProcessor(ProcessorMixin):
         layers = self.code_layout.check_layers(layers)
         check_layout(layout)
         tables = [self._vocabulary.tables[layer] for layer in layers]
-        max_groups = min_groups if max_groups is None else max_groups
+        min_groups = check_groups("min_groups", min_groups)
+        max_groups = min_groups if max_groups is None else check_groups("max_groups", max_groups, min_groups)
         end_ids = self.output_end_ids(template)
         return AudioGrammar(tables, self.code_layout.counts(layers), layout, min_groups, max_groups, end_ids)
 
@@ -436,22 +442,21 @@ class LLMCodecProcessor(ProcessorMixin):
             raise ValueError("`audio_codes` go into a `text`, at its `<audio>` placeholders; got no text.")
         if audio is None and text is None:
             raise ValueError("Give `audio`, or `text` (with `audio_codes` for its `<audio>` placeholders).")
+        if return_tensors is not None and return_tensors not in ("pt", "np"):
+            raise ValueError(f"`return_tensors` is 'pt' or 'np', got {return_tensors!r}.")
         data = {}
         if audio is not None:
-            if padding is not None:
-                kwargs["padding"] = padding
-            kwargs["return_tensors"] = return_tensors
+            kwargs |= {"return_tensors": return_tensors, **({} if padding is None else {"padding": padding})}
             data.update(self.feature_extractor(audio, sampling_rate=sampling_rate, **kwargs))
         elif kwargs:
             raise TypeError(f"Unexpected arguments for text: {', '.join(kwargs)}.")
         if text is not None:
             single = isinstance(text, str)
-            texts = [text] if single else list(text)
-            codes = [None] * len(texts) if audio_codes is None else [audio_codes] if single else list(audio_codes)
-            if len(codes) != len(texts):
-                raise ValueError(f"Got {len(texts)} texts, but audio codes for {len(codes)}.")
-            leading = self._segment_encoder.leading_ids() if add_special_tokens else []
-            segments = [list(interleave(item, clips, self.audio_token)) for item, clips in zip(texts, codes)]
+            items = [text] if single else texts("text", text)
+            codes = [audio_codes] if single else codes_of_texts(audio_codes, len(items))
+            special = true_or_false("add_special_tokens", add_special_tokens)
+            leading = self._segment_encoder.leading_ids() if special else []
+            segments = [list(interleave(item, clips, self.audio_token)) for item, clips in zip(items, codes)]
             batch = [leading + self.segments_to_ids(item, layers, layout) for item in segments]
             encoded = pad_ids(batch, self.tokenizer, padding, padding_side, as_tensor=return_tensors is not None)
             if single and return_tensors is None:
@@ -487,12 +492,8 @@ class LLMCodecProcessor(ProcessorMixin):
         """
         processor_dict, unused = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
         hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
-        path = cached_file(pretrained_model_name_or_path, WORDS_NAME, **hub_kwargs)
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        if not isinstance(content, dict) or not {"words", "token_ids"} <= content.keys():
-            raise ValueError(f"{path} should hold `words` and `token_ids`, as `save_pretrained` writes them.")
-        return {**processor_dict, "words": content["words"], "token_ids": content["token_ids"]}, unused
+        words, token_ids = read_tables(cached_file(pretrained_model_name_or_path, WORDS_NAME, **hub_kwargs))
+        return {**processor_dict, "words": words, "token_ids": token_ids}, unused
 
 
 __all__ = ["FewShotTemplate", "LLMCodecProcessor"]

@@ -4,11 +4,15 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from .arguments_llm_codec import whole_number
 from .code_ids_llm_codec import AudioCodes
 from .fields_llm_codec import from_fields
+from .segments_llm_codec import texts
 
 Content = str | AudioCodes  # an input or an output: a text, or a clip's codes
+MAX_REPEATS = 1000  # of the demonstrations
 PROMPT_LAYERS = (0,)  # the layers that clips in a prompt are written with by default: the words
 
 
@@ -56,7 +60,7 @@ class FewShotTemplate:
         """
         if dataclasses.is_dataclass(template):  # may be of this class as remote code
             template = dataclasses.asdict(template)
-        return from_fields(cls, template or {}, "A few-shot template")
+        return from_fields(cls, {} if template is None else template, "A few-shot template")
 
     @property
     def around(self) -> tuple[str, str, str]:
@@ -90,11 +94,13 @@ class FewShotTemplate:
             ValueError: If a demonstration is no pair, if the instruction has no labels to name, or if `repeats` is
                 below 1.
         """
-        examples = [tuple(example) for example in examples]
-        if any(len(example) != 2 for example in examples):
-            raise ValueError("A demonstration is an (input, output) pair, each a clip's codes or a text.")
-        if repeats < 1:
-            raise ValueError(f"`repeats` is how many times the demonstrations are written: 1 or more, got {repeats}.")
+        if isinstance(examples, (str, bytes)) or not isinstance(examples, Iterable):
+            raise TypeError(f"`examples` takes (input, output) pairs, got {type(examples).__name__}.")
+        examples = [_pair(example, number) for number, example in enumerate(examples)]
+        whole_number("repeats", repeats, 1, MAX_REPEATS)
+        if not isinstance(instruction, (bool, str)):
+            raise ValueError(f"`instruction` is True, False or a text; got {instruction!r:.60}.")
+        labels = None if labels is None else texts("labels", labels)
         segments = []
         if instruction is True:
             labels = labels or list(dict.fromkeys(output for _, output in examples if isinstance(output, str)))
@@ -116,6 +122,15 @@ class FewShotTemplate:
         """The texts and the clip of a query, up to where its output begins."""
         before, between, _ = self.around
         return [before, self.written(query), between]
+
+
+def _pair(example: Any, number: int) -> tuple[Content, Content]:
+    if not isinstance(example, (list, tuple)) or len(example) != 2:
+        raise ValueError(
+            f"Demonstration {number} is an (input, output) pair, each a clip's codes or a text; got "
+            f"{type(example).__name__}{f' of {len(example)}' if isinstance(example, (list, tuple)) else ''}."
+        )
+    return tuple(example)
 
 
 __all__ = ["FewShotTemplate"]

@@ -1,7 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Segments of a prompt: each stretch of text is encoded by itself, as SentencePiece would encode it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class SegmentEncoder:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, words: Sequence[str], table: CodeTable | None = None):
-        self.tokenizer, self.words = tokenizer, tuple(words)
+        self.tokenizer, self.words = tokenizer, texts("words", words)
         self.prefix = self._find_prefix(table)
 
     def __deepcopy__(self, memo) -> "SegmentEncoder":
@@ -93,6 +93,38 @@ class SegmentEncoder:
         return "".join(self.tokenizer.convert_ids_to_tokens(list(ids)))
 
 
+def texts(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """
+    Several texts.
+
+    Raises:
+        TypeError: For one text, whose letters would be taken for texts, and for anything that is no text.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"`{name}` takes a list of texts, got {values!r:.60}: pass [{name}] for one.")
+    values = tuple(values)
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"`{name}` takes texts, got {value!r:.60} among them.")
+    return values
+
+
+def codes_of_texts(audio_codes: Sequence | None, count: int) -> list[AudioCodes | None]:
+    """
+    The clips of each of several texts, as `interleave` takes them.
+
+    Raises:
+        ValueError: If they do not come for each of the texts.
+    """
+    if audio_codes is None:
+        return [None] * count
+    if not isinstance(audio_codes, (list, tuple, torch.Tensor, np.ndarray)) or getattr(audio_codes, "ndim", 1) == 0:
+        raise ValueError(f"`audio_codes` takes a list with the clips of each text, got {type(audio_codes).__name__}.")
+    if len(audio_codes) != count:
+        raise ValueError(f"Got {count} texts, but audio codes for {len(audio_codes)}.")
+    return list(audio_codes)
+
+
 def interleave(text: str, audio_codes: AudioCodes | None, placeholder: str) -> Iterator[str | AudioCodes]:
     """
     The segments of a text with clips in place of its placeholders.
@@ -106,8 +138,17 @@ def interleave(text: str, audio_codes: AudioCodes | None, placeholder: str) -> I
         ValueError: If there are more or fewer clips than placeholders.
     """
     clips = [] if audio_codes is None else audio_codes
-    if isinstance(clips, torch.Tensor | np.ndarray) and clips.ndim == 2:
-        clips = [clips]
+    if isinstance(clips, torch.Tensor | np.ndarray):
+        if clips.ndim not in (2, 3):
+            raise ValueError(
+                "`audio_codes` is (codes_per_group, groups) for a clip, (clips, codes_per_group, groups) for several, "
+                f"got the shape {tuple(clips.shape)}."
+            )
+        clips = [clips] if clips.ndim == 2 else clips
+    elif not isinstance(clips, (list, tuple)):
+        raise ValueError(
+            f"`audio_codes` takes the codes of a clip, a batch of them, or a list of clips; got {type(clips).__name__}."
+        )
     first, *others = text.split(placeholder)
     if len(clips) != len(others):
         raise ValueError(
@@ -116,12 +157,20 @@ def interleave(text: str, audio_codes: AudioCodes | None, placeholder: str) -> I
         )
     yield first
     for clip, segment in zip(clips, others):
+        if isinstance(clip, str):
+            raise ValueError(
+                f"`audio_codes` has the text {clip!r:.60} for a clip; codes come from the codec's `encode`."
+            )
         yield clip
         yield segment
 
 
 def pad_ids(
-    batch: list[list[int]], tokenizer: PreTrainedTokenizerBase, padding: bool | None, side: str, as_tensor: bool
+    batch: list[list[int]],
+    tokenizer: PreTrainedTokenizerBase,
+    padding: bool | str | None,
+    side: str,
+    as_tensor: bool,
 ) -> dict[str, list[list[int]]]:
     """
     `input_ids` and `attention_mask` of a batch.
@@ -129,21 +178,25 @@ def pad_ids(
     Args:
         batch: The ids of each text.
         tokenizer: Gives the id to pad with: its pad token, or else its end-of-sequence token.
-        padding: Whether to pad all texts to the longest.
+        padding: Whether to pad all texts to the longest: a boolean, "longest" or "do_not_pad".
         side: The side to pad, "left" or "right".
         as_tensor: Whether a tensor is to be made of them, so that all must have one length.
 
     Raises:
-        ValueError: For another side, for lengths that differ where a tensor is wanted without padding, and if the
-            tokenizer has no token to pad with.
+        ValueError: For another padding or side, for lengths that differ where a tensor is wanted without padding, and
+            if the tokenizer has no token to pad with.
     """
+    known = {None: False, False: False, True: True, "do_not_pad": False, "longest": True}
+    if not isinstance(padding, (bool, str, type(None))) or padding not in known:
+        raise ValueError(f"Texts are padded to the longest or not: `padding` is True or False here, got {padding!r}.")
+    padding = known[padding]
     length = max(map(len, batch), default=0)
     ragged = any(len(ids) != length for ids in batch)
     if ragged and as_tensor and not padding:
         raise ValueError(
             f"The texts have {min(map(len, batch))} to {length} ids, which is no tensor: give `padding=True`."
         )
-    if side not in ("left", "right"):
+    if not isinstance(side, str) or side not in ("left", "right"):
         raise ValueError(f"`padding_side` is 'left' or 'right', got {side!r}.")
     masks = [[1] * len(ids) for ids in batch]
     if padding and ragged:

@@ -494,7 +494,7 @@ def test_few_shot_errors():
     codes = random_codes(processor, 1)
     with pytest.raises(ValueError, match="there are none: give `labels`"):
         processor.few_shot_prompt([("dog", codes)], "cat")
-    with pytest.raises(ValueError, match="1 or more, got 0"):
+    with pytest.raises(ValueError, match="`repeats` is an integer, from 1 to 1000; got 0"):
         processor.few_shot_prompt([(codes, "dog")], codes, repeats=0)
     with pytest.raises(ValueError, match="has no field labels .*; it has instruction, option"):
         processor.few_shot_prompt([(codes, "dog")], codes, template={"labels": ""})
