@@ -81,17 +81,24 @@ class AudioReader:
 
     def __init__(self, file: BinaryIO, name: str, allow_truncated: bool, quick: bool):
         self.name, self._file, self._allow_truncated = name, file, allow_truncated
-        if not file.seek(0, os.SEEK_END):
+        size = file.seek(0, os.SEEK_END)
+        if not size:
             raise ValueError(f"{name}: The file is empty.")
         pieces, refusal = find_pieces(file, quick), None
+        # libsndfile itself reads a whole file faster than by way of Python
+        self._path = file.name if pieces == [Piece(((0, size),))] and _has_known_head(file) else None
         self._sound, self._pyav, self.is_cut = None, None, any(piece.is_cut for piece in pieces)
         self._pieces: list[tuple[Piece, int | None]] = []
-        rates = []
+        rates, first = [], None
         for number, piece in enumerate(pieces):
             try:
-                with self._open(piece) as sound:
-                    rates.append((sound.samplerate, sound.channels))
-                    self._pieces.append((piece, sound.frames if sound.frames < UNKNOWN else None))
+                sound = self._open(piece)
+                rates.append((sound.samplerate, sound.channels))
+                self._pieces.append((piece, sound.frames if sound.frames < UNKNOWN else None))
+                if len(rates) == 1:
+                    first = sound
+                else:
+                    sound.close()
             except (soundfile.SoundFileError, TypeError) as error:  # a TypeError for formats without a header
                 if number or not piece.is_cut:
                     refusal = error
@@ -99,6 +106,7 @@ class AudioReader:
         if not self._pieces or refusal is not None:
             self._try_pyav(refusal)
             return
+        self._sound = first
         self.samplerate, self.channels = rates[0]
         for place, other in enumerate(rates):
             if other != rates[0]:
@@ -111,7 +119,10 @@ class AudioReader:
         self._can_seek = len(self._pieces) == 1 and self.frames is not None
 
     def _open(self, piece: Piece) -> "soundfile.SoundFile":
-        sound = soundfile.SoundFile(Splice(self._file, piece.parts))
+        if self._sound is not None:  # the first piece, just opened
+            sound, self._sound = self._sound, None
+            return sound
+        sound = soundfile.SoundFile(self._path or Splice(self._file, piece.parts))
         # soundfile seeks after each read, and a decoder of mp3 then starts anew: blocks would not be the whole
         sound.seekable = lambda: False
         return sound
@@ -249,11 +260,10 @@ class AudioReader:
         done = 0
         for piece, stated in self._pieces:
             before = done
-            self._sound = self._open(piece)
-            try:
+            with self._open(piece) as sound:
                 while True:
                     try:
-                        block = self._sound.read(size, dtype="float32", always_2d=True).T
+                        block = sound.read(size, dtype="float32", always_2d=True).T
                     except soundfile.SoundFileError:
                         for block in self._salvaged(piece, done - before, size):
                             done += block.shape[1]
@@ -264,8 +274,6 @@ class AudioReader:
                         break
                     done += block.shape[1]
                     yield block
-            finally:
-                self._sound.close()
             if stated is not None and done - before < stated:
                 yield before + stated
 
@@ -281,6 +289,13 @@ class AudioReader:
                     start += block.shape[1]
                     if block.shape[1]:
                         yield block
+
+
+def _has_known_head(file: BinaryIO) -> bool:
+    """Whether a file on the disk begins as libsndfile knows it; of others it would believe the suffix."""
+    file.seek(0)
+    known = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC", b"OggS")
+    return isinstance(file, io.BufferedReader) and isinstance(file.name, str) and file.read(4) in known
 
 
 @contextlib.contextmanager
