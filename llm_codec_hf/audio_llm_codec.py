@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from .containers_llm_codec import ends_early, find_pieces
+from .containers_llm_codec import ends_early, find_pieces, has_known_head
 from .pieces_llm_codec import Piece, Splice
 from .pyav_llm_codec import REMEDY, PyAVDecoder
 
@@ -79,14 +79,14 @@ class AudioReader:
         frames: Samples per channel, as far as the headers tell; None where they do not.
     """
 
-    def __init__(self, file: BinaryIO, name: str, allow_truncated: bool, quick: bool):
+    def __init__(self, file: BinaryIO, name: str, path: str | None, allow_truncated: bool, quick: bool):
         self.name, self._file, self._allow_truncated = name, file, allow_truncated
         size = file.seek(0, os.SEEK_END)
         if not size:
             raise ValueError(f"{name}: The file is empty.")
         pieces, refusal = find_pieces(file, quick), None
         # libsndfile itself reads a whole file faster than by way of Python
-        self._path = file.name if pieces == [Piece(((0, size),))] and _has_known_head(file) else None
+        self._path = path if pieces == [Piece(((0, size),))] and has_known_head(file) else None
         self._sound, self._pyav, self.is_cut = None, None, any(piece.is_cut for piece in pieces)
         self._pieces: list[tuple[Piece, int | None]] = []
         rates, first = [], None
@@ -291,13 +291,6 @@ class AudioReader:
                         yield block
 
 
-def _has_known_head(file: BinaryIO) -> bool:
-    """Whether a file on the disk begins as libsndfile knows it; of others it would believe the suffix."""
-    file.seek(0)
-    known = (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC", b"OggS")
-    return isinstance(file, io.BufferedReader) and isinstance(file.name, str) and file.read(4) in known
-
-
 @contextlib.contextmanager
 def open_audio(source: Source, allow_truncated: bool = False, quick: bool = False) -> Iterator[AudioReader]:
     """
@@ -318,7 +311,8 @@ def open_audio(source: Source, allow_truncated: bool = False, quick: bool = Fals
         raise ImportError("Reading audio files needs soundfile: run `pip install soundfile`.")
     name = name_of(source)
     with _opened(source) as file:
-        reader = AudioReader(file, name, allow_truncated, quick)
+        is_path = isinstance(source, (str, os.PathLike)) and not isinstance(file, io.BytesIO)
+        reader = AudioReader(file, name, os.fspath(source) if is_path else None, allow_truncated, quick)
         try:
             yield reader
         except soundfile.SoundFileError as error:

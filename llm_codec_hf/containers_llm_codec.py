@@ -54,6 +54,11 @@ def find_pieces(file: BinaryIO, quick: bool = False) -> list[Piece]:
     return pieces or [Piece(((0, size),))]
 
 
+def has_known_head(file: BinaryIO) -> bool:
+    """Whether a file begins as libsndfile knows it. Of others it may believe the suffix of their name."""
+    return bytes_at(file, 0, 4) in (b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC", b"OggS")
+
+
 def _is_foreign(head: bytes) -> bool:
     """Whether a file is of a kind that libsndfile does not know: in a video, frames of MP3 may stand by chance."""
     starts = (b"RIFF", EBML, ASF, b"FLV", b"\0\0\1\xba", b".RMF", b"MAC ", b"#!AMR")
@@ -291,4 +296,4 @@ def _find_ogg(file: BinaryIO, size: int) -> list[Piece]:
     return [Piece(((link["start"], link["stop"]),), bool(link["open"])) for link in links]
 
 
-__all__ = ["ends_early", "find_pieces"]
+__all__ = ["ends_early", "find_pieces", "has_known_head"]

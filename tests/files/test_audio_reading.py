@@ -227,6 +227,15 @@ def test_kinds_of_source(tmp_path):
         assert not file.closed and not at_its_end.closed
 
 
+def test_an_open_file_is_read_whatever_its_name(tmp_path, monkeypatch):
+    (tmp_path / "clip.wav").write_bytes(written("wav", tone(1000)))
+    with open(tmp_path / "clip.wav", "rb") as file:
+        (tmp_path / "clip.wav").rename(tmp_path / "moved.wav")
+        assert read_audio(file).samples.shape == (1, 1000)
+        descriptor = open(file.fileno(), "rb", closefd=False)  # as standard input is: its name is a number
+        assert read_audio(descriptor).samples.shape == (1, 1000)
+
+
 def test_what_is_no_source(tmp_path):
     for source in (5, None, [0.0], np.zeros(5), {"path": "x"}):
         with pytest.raises(TypeError, match="Audio is read from a path, .* got"):
