@@ -299,14 +299,18 @@ class AudioFewShotPipeline(Pipeline):
         self.backend.read(support["prefix"])
         nothing = references(support["scoring"], codes, seed)
         support["reference"] = self._log_probs(nothing, support) if nothing else None
-        options = {"support": support, "batch_size": batch_size, "num_workers": num_workers}
         if single:
-            return super().__call__(Clip(audio, "The clip"), **options)
+            return super().__call__(Clip(audio, "The clip"), support=support)
         if hasattr(values, "__len__"):
-            answers = super().__call__(Clips(values), **options) if len(values) else iter(())
+            clips = Clips(values)
         else:
             clips = (Clip(clip, f"Clip {i}") for i, clip in enumerate(items(values)))
-            answers = super().__call__(clips, **options)
+        answers = self.get_iterator(
+            clips,
+            num_workers if num_workers is not None else self._num_workers or 0,
+            batch_size if batch_size is not None else self._batch_size or 1,
+            *self._sanitize_parameters(support=support),
+        )
         if raw:
             answers = self._calibrate_together(list(answers), support)
         return iter(answers) if is_lazy(audio) else list(answers)
