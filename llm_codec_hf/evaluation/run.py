@@ -22,7 +22,7 @@ from ..files.strict_json import to_json
 from ..inputs_llm_codec import encode_clips
 from ..modeling_llm_codec import LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
-from ..requests_llm_codec import Backend, LanguageModelError
+from ..requests_llm_codec import Backend, GenerateRequest, LanguageModelError
 from ..scoring_llm_codec import SCORINGS
 from .answers import GENERATED, answer_labels
 from .audio_answers import answer_audio, target_id
@@ -94,6 +94,10 @@ def evaluate(
     ways = {**SCORINGS, **GENERATED}
     if unknown := [way for way in (scoring, *generated) if way not in ways]:
         raise ValueError(f"There is no way of answering {unknown[0]!r}; there are {', '.join(ways)}.")
+    generation = dict(generation or {})
+    if unknown := sorted(generation.keys() - {"temperature", "top_p"}):
+        raise ValueError(f"`generation` has no field {unknown[0]!r}; it has temperature and top_p.")
+    GenerateRequest([0], 1, **generation)  # its checks
     state = process_state()
     # what is refused is refused before the folder is made
     clips_of = [load_clips(task) for task in tasks]
@@ -103,7 +107,7 @@ def evaluate(
         "tasks": [_without_paths(task) for task in tasks],
         "scoring": scoring,
         "generated": list(generated),
-        "generation": dict(generation or {}),
+        "generation": generation,
         **systems.names,
         "arguments": arguments or {},
         "command": command,

@@ -185,6 +185,18 @@ def test_another_run_is_refused(task, systems, tmp_path):
 
 
 @pytest.mark.e2e
+def test_a_refused_run_leaves_nothing_that_blocks_the_corrected_one(task, systems, tmp_path):
+    with pytest.raises(ValueError, match="needs 5 labels"):
+        evaluate([replace(task, ways=(5,))], systems, tmp_path / "run")
+    with pytest.raises(ValueError, match="`temperature` is a finite number, 0 or more; got -1"):
+        evaluate([task], systems, tmp_path / "run", generation={"temperature": -1})
+    with pytest.raises(ValueError, match="`generation` has no field 'temprature'"):
+        evaluate([task], systems, tmp_path / "run", generation={"temprature": 1})
+    assert not (tmp_path / "run").exists()
+    evaluate([replace(task, ways=(2,), shots=(1,), episodes=6)], systems, tmp_path / "run", scoring="raw")
+    assert len(records_of(tmp_path / "run")) == 6
+
+
 def test_a_broken_clip_fails_its_episodes_alone(task, systems, clips_dir, tmp_path):
     path = clips_dir / "low" / "00.wav"
     whole = path.read_bytes()
