@@ -54,10 +54,11 @@ def several(values: Any, what: str) -> Sequence | Iterator:
         raise ValueError(f"{what} is a table: pass one of its columns, such as `table['audio']`.")
     if hasattr(values, "iloc"):  # a series of pandas, whose indices are labels
         return list(values)
-    if isinstance(values, Sequence) or hasattr(values, "__len__") and hasattr(values, "__getitem__"):
-        return values
-    if isinstance(values, Iterable):
-        return iter(values)
+    if getattr(values, "ndim", 1) > 0:  # an array of NumPy or PyTorch may be a number
+        if isinstance(values, Sequence) or hasattr(values, "__len__") and hasattr(values, "__getitem__"):
+            return values
+        if isinstance(values, Iterable):
+            return iter(values)
     raise ValueError(f"{what} is {FORMS}, or several of these; got {type(values).__name__}.")
 
 
@@ -136,9 +137,12 @@ def _of_dict(clip: Mapping, rate: int) -> tuple[Any, Any, bool]:
         if clip.get("sampling_rate") is None:
             raise ValueError(f"a clip's dict with samples needs `sampling_rate`, in Hz; got the keys {list(clip)}.")
         return array, clip["sampling_rate"], False
-    for key in ("bytes", "path", "audio"):  # as `datasets` has it undecoded; or a row of it
-        if clip.get(key) is not None:
-            return _samples(clip[key], rate)
+    # as `datasets` has it undecoded; or a row of it
+    for key, kinds in {"bytes": (bytes, bytearray, memoryview), "path": (str, os.PathLike), "audio": object}.items():
+        if (value := clip.get(key)) is not None:
+            if not isinstance(value, kinds):
+                raise ValueError(f"`{key}` of a clip's dict is of type {type(value).__name__}.")
+            return _samples(value, rate)
     raise ValueError(
         f"a clip's dict has `array` (or `raw`) and `sampling_rate`, or `bytes` or `path` of a file; got the keys "
         f"{list(clip)}{' without values' if {'array', 'raw', 'bytes', 'path', 'audio'} & set(clip) else ''}."
@@ -171,7 +175,7 @@ def _rate_and_samples(pair: Sequence) -> tuple[Any, int] | None:
 def _with_path(clip: Any, name: str) -> str:
     """What an error about samples calls a clip: its name, and its path where it has one."""
     if isinstance(clip, Mapping):
-        clip = clip.get("path") or clip.get("audio")
+        clip = clip["audio"] if clip.get("path") is None and "audio" in clip else clip.get("path")
     path = clip if isinstance(clip, (str, os.PathLike)) else getattr(clip, "name", None)  # of an open file
     return f"{name} ({os.fspath(path)!r:.200})" if isinstance(path, (str, os.PathLike)) else name
 
@@ -235,16 +239,19 @@ def example_pairs(examples: Any) -> list[tuple[Any, Any]]:
             is_number = isinstance(label, numbers.Integral) and not isinstance(label, bool)
             pairs.append((example["audio"], names[label] if names and is_number and 0 <= label < len(names) else label))
             continue
-        if is_one_clip(example) and not (isinstance(example, (tuple, list, np.ndarray)) and len(example) == 2):
-            raise ValueError(f"Example {i} is no pair but {example!r:.80}: {usage}.")
-        try:
-            source, answer = example
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Example {i} is no pair but {example!r:.80}: {usage}.") from error
-        pairs.append((source, answer))
+        is_pair = isinstance(example, (tuple, list)) or isinstance(example, np.ndarray) and example.ndim == 1
+        if not is_pair or len(example) != 2:
+            raise ValueError(f"Example {i} is no pair but {_shown(example)}: {usage}.")
+        pairs.append(tuple(example))
     if not pairs:
         raise ValueError(f"`examples` is empty: {usage}.")
     return pairs
+
+
+def _shown(value: Any) -> str:
+    """A value in an error, short."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]} …"
 
 
 def named_labels(given: Sequence[Any], candidates: Any = None) -> tuple[list[str], list[str]]:
@@ -275,10 +282,11 @@ def named_labels(given: Sequence[Any], candidates: Any = None) -> tuple[list[str
 
 def _candidates(candidates: Any) -> list[str]:
     candidates = getattr(candidates, "names", candidates)  # of a ClassLabel
-    if isinstance(candidates, (str, Mapping, set, frozenset)) or not isinstance(candidates, Iterable):
+    is_list = isinstance(candidates, Iterable) and getattr(candidates, "ndim", 1) > 0
+    if not is_list or isinstance(candidates, (str, Mapping, set, frozenset)):
         kind = "one text" if isinstance(candidates, str) else f"of type {type(candidates).__name__}"
         raise ValueError(
-            f"`candidate_labels` is a list of labels, such as ['dog', 'cat']; it is {kind}: {candidates!r:.80}."
+            f"`candidate_labels` is a list of labels, such as ['dog', 'cat']; it is {kind}: {_shown(candidates)}."
         )
     labels = [_text(label, f"Label {i} of `candidate_labels`") for i, label in enumerate(candidates)]
     if not labels:
@@ -296,7 +304,7 @@ def _text(label: Any, what: str) -> str:
     if isinstance(label, numbers.Integral) and not isinstance(label, bool) and label >= 0:
         return str(int(label))
     hint = ", which is how `datasets` writes none" if label in (None, -1) else ""
-    raise ValueError(f"{what} is a text or the number of a class label; got {label!r:.80}{hint}.")
+    raise ValueError(f"{what} is a text or the number of a class label; got {_shown(label)}{hint}.")
 
 
 __all__ = [

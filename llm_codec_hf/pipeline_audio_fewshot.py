@@ -230,7 +230,9 @@ class AudioFewShotPipeline(Pipeline):
             raise ValueError(f"`instruction` is True, False or a text; got {instruction!r}.")
         if isinstance(channels, bool) or not (channels is None or channels == "mean" or isinstance(channels, int)):
             raise ValueError(f"`channels` is 'mean' or the number of a channel; got {channels!r}.")
-        if output not in ("label", "audio"):
+        if not (iterator is None or isinstance(iterator, bool)):
+            raise ValueError(f"`iterator` is True or False; got {iterator!r}.")
+        if not isinstance(output, str) or output not in ("label", "audio"):
             raise ValueError(f"`output` is 'label' or 'audio', got {output!r}.")
         check_layout(layout)
         of_label = {"candidate_labels": candidate_labels, "scoring": scoring, "num_workers": num_workers}
@@ -241,7 +243,11 @@ class AudioFewShotPipeline(Pipeline):
         pairs = example_pairs(examples)
         if output == "audio":
             layers = self.processor.code_layout.check_layers(layers)
-            drawn = {"temperature": temperature or 0.0, "top_p": 1.0 if top_p is None else top_p, "seed": seed}
+            drawn = {
+                "temperature": 0.0 if temperature is None else temperature,
+                "top_p": 1.0 if top_p is None else top_p,
+                "seed": seed,
+            }
             GenerateRequest([0], 1, **drawn)  # their checks
             if drawn["top_p"] < 1 and not drawn["temperature"]:
                 raise ValueError("`top_p` says what is drawn from, and nothing is drawn: pass a `temperature` above 0.")
