@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import pipeline
 
+pytestmark = pytest.mark.e2e  # seconds
+
 CALM = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 CLIP = 0.3 * np.sin(np.arange(400) / 5).astype(np.float32)
 ODD = st.one_of(

@@ -102,6 +102,7 @@ def test_demo_as_a_command(tmp_path):
     assert (tmp_path / "out" / "reconstruction.wav").is_file()
 
 
+@pytest.mark.e2e
 @needs_smollm2
 def test_a_bare_pipeline_answers():
     pipe = pipeline("audio-fewshot")
