@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .arguments_llm_codec import real_number
-from .code_layout_llm_codec import CodeLayout
+from .code_layout_llm_codec import MAX_GROUPS, CodeLayout
 from .inputs_llm_codec import encode_clips, is_one_clip, items, names_audio, read_clip, several
 from .requests_llm_codec import GenerateRequest
 
@@ -114,10 +114,11 @@ class AudioAnswers:
         pair = tuple(seconds) if isinstance(seconds, (tuple, list)) else (seconds, seconds)
         if len(pair) != 2:
             raise ValueError(f"`seconds` is a length, or a pair of the least and the greatest; got {seconds!r}.")
-        least, most = (real_number("seconds", value, 0, above=True) for value in pair)
+        config = self.codec.config
+        longest = MAX_GROUPS * config.group_length / config.sampling_rate
+        least, most = (real_number("seconds", value, 0, longest, above=True) for value in pair)
         if least > most:
             raise ValueError(f"`seconds` is a length, or a pair of the least and the greatest; got {seconds!r}.")
-        config = self.codec.config
         samples = [max(1, round(value * config.sampling_rate)) for value in (least, most)]
         multiple = config.pad_to_multiple_of
         groups = tuple(-(-n // multiple) * multiple // config.group_length for n in samples)

@@ -303,7 +303,7 @@ LABEL_OPTIONS = (
 AUDIO_OPTIONS = (
     ({"candidate_labels": ["a"]}, "`candidate_labels` is for `output='label'`"),
     ({"scoring": "raw"}, "`scoring` is for `output='label'`"),
-    ({"seconds": 0}, "`seconds` is a finite number, above 0; got 0"),
+    ({"seconds": 0}, "`seconds` is a finite number, above 0 and .*; got 0"),
     ({"seconds": "1"}, "`seconds` is a finite number"),
     ({"seconds": float("inf")}, "`seconds` is a finite number"),
     ({"seconds": float("nan")}, "`seconds` is a finite number"),
@@ -315,7 +315,8 @@ AUDIO_OPTIONS = (
     ({"temperature": 1.0, "top_p": 0}, "`top_p` is a finite number, above 0 and at most 1"),
     ({"top_p": 0.5}, "pass a `temperature` above 0"),
     ({"seed": 1.5}, "`seed` is an integer"),
-    ({"seconds": 1e6}, "more than the language model's context"),
+    ({"seconds": 1e6}, "`seconds` is a finite number, above 0 and at most 15728.*; got 1000000.0"),
+    ({"seconds": 1e3}, "more than the language model's context"),
 )
 
 
