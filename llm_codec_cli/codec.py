@@ -35,10 +35,13 @@ def load_config(args: Namespace):
 
 def load_model(args: Namespace):
     """Loads the codec, on its device and for inference; raises as `load_config` and `find_device`."""
-    from llm_codec_hf import LLMCodecModel
+    from llm_codec_hf.files.codec_folder import load_codec
 
     config, device = load_config(args), find_device(args.device)
-    return LLMCodecModel.from_pretrained(model_path(args), config=config, use_safetensors=True).to(device).eval()
+    try:
+        return load_codec(model_path(args), config=config).to(device)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--model {model_path(args)}: {error}") from error
 
 
 def find_device(name: str | None):

@@ -5,10 +5,12 @@ import bisect
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from transformers import PreTrainedConfig
+from transformers.dynamic_module_utils import custom_object_save
 
 from .arguments_llm_codec import true_or_false, whole_number
 from .code_layout_llm_codec import CodeLayout
@@ -24,6 +26,17 @@ MAX_CODEBOOK = 2**20
 MAX_WEIGHTS = 2**31  # 8.6 GB in float32; the original has 80 million
 MAX_PADDING = 2**20  # samples to whose multiple audio is padded: a minute at 16 kHz
 SAMPLING_RATES = (1000, 1_000_000)  # Hz
+
+
+# Where a saved codec finds its code, so that all of it loads without this package
+AUTO_MAP = {
+    "AutoConfig": "configuration_llm_codec.LLMCodecConfig",
+    "AutoModel": "modeling_llm_codec.LLMCodecModel",
+    "AutoModelForAudioTokenization": "modeling_llm_codec.LLMCodecModel",
+}
+CUSTOM_PIPELINES = {
+    "audio-fewshot": {"impl": "pipeline_audio_fewshot.AudioFewShotPipeline", "pt": ["AutoModel"], "type": "audio"}
+}
 
 
 class LLMCodecConfig(PreTrainedConfig):
@@ -108,6 +121,20 @@ class LLMCodecConfig(PreTrainedConfig):
             # same code in the checkpoint's folder.
             kwargs.pop("custom_pipelines", None)
         super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every configuration's, with where the code of model and pipeline is."""
+        named = getattr(self, "auto_map", None) or {}
+        own = {name: place for name, place in named.items() if "--" not in place}  # no other repository's
+        return super().to_dict() | {"auto_map": AUTO_MAP | own, "custom_pipelines": CUSTOM_PIPELINES}
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
+        """As every configuration's; beside it goes the code of all that a codec is loaded as, the pipeline's too."""
+        # here, since it loads all pipelines of Transformers, which only saving needs
+        from .pipeline_audio_fewshot import AudioFewShotPipeline
+
+        super().save_pretrained(save_directory, push_to_hub, **kwargs)
+        custom_object_save(AudioFewShotPipeline, save_directory)
 
     def _check(self):
         if self.encoder_type == "conv":

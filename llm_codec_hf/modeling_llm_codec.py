@@ -18,6 +18,7 @@ from .quantizer_llm_codec import LLMCodecQuantizer
 from .spectral_llm_codec import LLMCodecSpectralDecoder, LLMCodecSpectralEncoder
 from .streaming_llm_codec import LLMCodecStreamingMixin
 from .tensors_llm_codec import check_tensor
+from .weights_llm_codec import LLMCodecWeightsMixin
 
 ENCODERS = {"conv": LLMCodecConvEncoder, "spectral": LLMCodecSpectralEncoder}
 DECODERS = {"conv": LLMCodecConvDecoder, "spectral": LLMCodecSpectralDecoder}
@@ -71,7 +72,7 @@ class LLMCodecOutput(ModelOutput):
     quantized_layers: tuple[torch.FloatTensor, ...] | None = None
 
 
-class LLMCodecPreTrainedModel(PreTrainedAudioTokenizerBase):
+class LLMCodecPreTrainedModel(LLMCodecWeightsMixin, PreTrainedAudioTokenizerBase):
     config_class = LLMCodecConfig
     base_model_prefix = "llm_codec"
     main_input_name = "input_values"

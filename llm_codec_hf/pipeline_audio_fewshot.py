@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """`pipeline("audio-fewshot")`: a frozen language model answers about audio from a few examples in its prompt."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,8 +9,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
-from transformers.dynamic_module_utils import custom_object_save
-from transformers.utils import CONFIG_NAME
 
 from .arguments_llm_codec import unknown_option, whole_number
 from .audio_answers_llm_codec import AudioAnswers
@@ -105,7 +102,12 @@ class AudioFewShotPipeline(Pipeline):
     ):
         super().__init__(*args, dtype=dtype, **kwargs)
         if self.processor is None:
-            raise ValueError("`processor` is missing: pass the codec's `LLMCodecProcessor`, which holds its words.")
+            raise ValueError(
+                f"`processor` is missing: {self.model.name_or_path or 'the codec'} has no processor_config.json with "
+                "audio_words.json and a tokenizer, so pass the codec's `LLMCodecProcessor`, which holds its words."
+            )
+        if hasattr(self.model, "check_weights"):
+            self.model.check_weights()
         # Batches are lists of clips that the codec's own feature extractor pads; a tokenizer would ask for a pad token.
         self.feature_extractor, self.tokenizer = self.processor.feature_extractor, None
         if language_model is None and self.find_language_model is not None:
@@ -142,7 +144,6 @@ class AudioFewShotPipeline(Pipeline):
         """Saves the codec, its processor and this pipeline's code; the language model stays where it is."""
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory, **kwargs)
-        add_pipeline(save_directory)
 
     def _sanitize_parameters(self, support=None, **unknown):
         for name in unknown:
@@ -383,17 +384,4 @@ def ranked(labels: Sequence[str], scores: torch.FloatTensor) -> list[dict[str, A
     return [{"label": label, "score": value} for label, value in pairs]
 
 
-def add_pipeline(folder: str | os.PathLike) -> None:
-    """Adds this pipeline to a saved codec: its code, and where to find it in config.json."""
-    custom_object_save(AudioFewShotPipeline, folder)
-    path = os.path.join(folder, CONFIG_NAME)
-    with open(path, encoding="utf-8") as file:
-        config = json.load(file)
-    implementation = f"{__name__.rpartition('.')[2]}.{AudioFewShotPipeline.__name__}"
-    config["custom_pipelines"] = {"audio-fewshot": {"impl": implementation, "pt": ["AutoModel"], "type": "audio"}}
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        json.dump(config, file, indent=2, sort_keys=True)
-    os.replace(path + ".tmp", path)
-
-
-__all__ = ["AudioFewShotPipeline", "add_pipeline"]
+__all__ = ["AudioFewShotPipeline"]

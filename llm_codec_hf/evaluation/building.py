@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..backend_llm_codec import InProcessBackend, load_language_model
 from ..embedded import default_codec, default_language_model
-from ..modeling_llm_codec import LLMCodecModel
+from ..files.codec_folder import load_codec
 from ..processing_llm_codec import FewShotTemplate, LLMCodecProcessor
 from .clips import Source
 from .configuration import OF_TASKS, EvaluationConfig
@@ -83,7 +83,7 @@ def make_systems(config: EvaluationConfig) -> Systems:
     """
     codec_path = config.model or str(default_codec())
     device = config.device or process_state().device
-    codec = LLMCodecModel.from_pretrained(codec_path, use_safetensors=True).to(device).eval()
+    codec = load_codec(codec_path).to(device)
     processor = LLMCodecProcessor.from_pretrained(codec_path)
     if config.template:
         processor.template = FewShotTemplate.make(config.template)

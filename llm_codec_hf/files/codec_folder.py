@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from ..modeling_llm_codec import LLMCodecModel
-from ..pipeline_audio_fewshot import add_pipeline
 from ..processing_llm_codec import LLMCodecProcessor
 
 
@@ -21,11 +20,29 @@ def save_codec(model: LLMCodecModel, processor: LLMCodecProcessor, folder: str |
         processor (`LLMCodecProcessor`): Its words.
         folder (`str` or `Path`): Where to; made if it is not there.
     """
-    module, name = type(model).__module__.rpartition(".")[2], type(model).__name__
-    model.config.auto_map = {"AutoModelForAudioTokenization": f"{module}.{name}"}  # the others add themselves
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    add_pipeline(folder)
+
+
+def load_codec(folder: str | Path, **kwargs) -> LLMCodecModel:
+    """
+    Loads a codec for inference, and refuses one whose weights are not those of a codec.
+
+    Args:
+        folder (`str` or `Path`): Its folder or id.
+        kwargs: Further arguments of `from_pretrained`.
+
+    Returns:
+        `LLMCodecModel`: In evaluation mode.
+
+    Raises:
+        OSError: for a folder that lacks weights or configuration, and for files that are cut.
+        ValueError: for a configuration that no codec can have, for tensors that are missing, not finite or of other
+            sizes; the message names them.
+    """
+    model = LLMCodecModel.from_pretrained(folder, **{"use_safetensors": True, **kwargs}).eval()
+    model.check_weights()
+    return model
 
 
 def weights_sha256(model: torch.nn.Module) -> str:

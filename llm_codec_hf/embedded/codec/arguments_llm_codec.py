@@ -1,0 +1,1 @@
+../../arguments_llm_codec.py

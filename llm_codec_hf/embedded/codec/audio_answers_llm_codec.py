@@ -1,0 +1,1 @@
+../../audio_answers_llm_codec.py

@@ -1,0 +1,1 @@
+../../audio_llm_codec.py

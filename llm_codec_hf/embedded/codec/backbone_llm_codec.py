@@ -1,0 +1,1 @@
+../../backbone_llm_codec.py

@@ -1,0 +1,1 @@
+../../backend_llm_codec.py

@@ -1,0 +1,1 @@
+../../caches_llm_codec.py

@@ -1,0 +1,1 @@
+../../code_ids_llm_codec.py

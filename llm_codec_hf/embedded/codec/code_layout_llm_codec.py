@@ -1,0 +1,1 @@
+../../code_layout_llm_codec.py

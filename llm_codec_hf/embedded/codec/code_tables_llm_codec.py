@@ -1,0 +1,1 @@
+../../code_tables_llm_codec.py

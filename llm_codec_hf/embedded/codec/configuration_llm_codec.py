@@ -1,0 +1,1 @@
+../../configuration_llm_codec.py

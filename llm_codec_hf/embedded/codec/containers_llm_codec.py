@@ -1,0 +1,1 @@
+../../containers_llm_codec.py

@@ -1,0 +1,1 @@
+../../fields_llm_codec.py

@@ -1,0 +1,1 @@
+../../geometry_llm_codec.py

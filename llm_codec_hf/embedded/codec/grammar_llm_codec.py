@@ -1,0 +1,1 @@
+../../grammar_llm_codec.py

@@ -1,0 +1,1 @@
+../../inputs_llm_codec.py

@@ -1,0 +1,1 @@
+../../layers_llm_codec.py

@@ -1,0 +1,1 @@
+../../model_inputs_llm_codec.py

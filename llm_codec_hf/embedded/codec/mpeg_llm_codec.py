@@ -1,0 +1,1 @@
+../../mpeg_llm_codec.py

@@ -1,0 +1,1 @@
+../../passes_llm_codec.py

@@ -1,0 +1,1 @@
+../../pieces_llm_codec.py

@@ -1,0 +1,1 @@
+../../pipeline_audio_fewshot.py

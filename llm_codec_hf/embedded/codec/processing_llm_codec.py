@@ -1,0 +1,1 @@
+../../processing_llm_codec.py

@@ -1,0 +1,1 @@
+../../prompts_llm_codec.py

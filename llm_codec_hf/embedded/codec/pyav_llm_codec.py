@@ -1,0 +1,1 @@
+../../pyav_llm_codec.py

@@ -1,0 +1,1 @@
+../../quantizer_llm_codec.py

@@ -1,0 +1,1 @@
+../../requests_llm_codec.py

@@ -1,0 +1,1 @@
+../../scoring_llm_codec.py

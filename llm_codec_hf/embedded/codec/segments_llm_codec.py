@@ -1,0 +1,1 @@
+../../segments_llm_codec.py

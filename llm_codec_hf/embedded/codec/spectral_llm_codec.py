@@ -1,0 +1,1 @@
+../../spectral_llm_codec.py

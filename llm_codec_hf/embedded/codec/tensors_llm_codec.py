@@ -1,0 +1,1 @@
+../../tensors_llm_codec.py

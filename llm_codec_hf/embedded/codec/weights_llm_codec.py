@@ -1,0 +1,1 @@
+../../weights_llm_codec.py
