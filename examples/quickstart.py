@@ -24,7 +24,7 @@ audio = load_audio(str(path), sampling_rate=codec.config.sampling_rate)
 inputs = processor(audio=audio, sampling_rate=codec.config.sampling_rate, return_tensors="pt")
 with torch.no_grad():
     codes = codec.encode(**inputs).audio_codes
-print(path.name, tuple(codes.shape), "(batch, codes a group, groups)")
+print(path.name, tuple(codes.shape), "(batch, codes per group, groups)")
 print("words:", " ".join(processor.codes_to_words(codes[0], layers=(0,))[0]))
 print("token ids:", processor.codes_to_ids(codes[0], layers=(0,)))
 
@@ -34,7 +34,7 @@ with torch.no_grad():
 sf.write("quickstart.wav", decoded[0, 0].numpy(), codec.config.sampling_rate)
 print("wrote quickstart.wav")
 
-# 3. A frozen language model, two examples a label, and a question
+# 3. A frozen language model, two examples per label, and a question
 pipe = pipeline("audio-fewshot", model=str(default_codec()), language_model=str(default_language_model()))
 examples = [(str(files[label][shot]), label) for shot in range(2) for label in files]
 label, query = next((label, clips[-1]) for label, clips in files.items())

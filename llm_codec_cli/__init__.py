@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = underscored(sys.argv[1:] if argv is None else argv)
     args = make_parser(argv).parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may be no text; they are written as the bytes that they are
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         status = args.run(args)
         sys.stdout.flush()

@@ -1,10 +1,12 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Many files: folders keep their tree, a bad file stops no other, and a killed batch goes on."""
 
+import io
 import json
 import os
 import shutil
 import signal
+import sys
 import time
 
 import processes
@@ -128,6 +130,22 @@ def test_a_killed_batch_goes_on(codec_dir, wav, tmp_path, cli):
     assert sorted(os.listdir(output)) == expected  # no temporary file is left
     assert len({(output / name).read_bytes() for name in expected}) == 1
     assert EncodedClip.load(output / expected[0]).length == 400_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text(wav, codec_dir, examples, language_model_dir, tmp_path, monkeypatch):
+    """Of files in another encoding than the system's: they go through as the bytes that they are."""
+    shutil.move(wav("clips/x.wav"), os.fsencode(tmp_path) + b"/clips/caf\xe9.wav")
+    model = ["--model", str(codec_dir), "--device", "cpu"]
+    classify = ["--json", "--examples", str(examples), "--shots", "1", "--language_model", str(language_model_dir)]
+    for command, options, expected in [
+        ("encode", [], b"caf\xe9.safetensors\n"),
+        ("words", [], b"caf\xe9.safetensors\t"),
+        ("classify", classify, b"caf\xe9.wav"),
+    ]:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True))
+        assert main([command, str(tmp_path / "clips"), *options, *model]) == 0
+        assert expected in sys.stdout.buffer.getvalue()
 
 
 def test_the_name_stands_in_every_message(cli, wav, examples, language_model_dir, tmp_path):
