@@ -122,7 +122,7 @@ class AudioReader:
         if self._sound is not None:  # the first piece, just opened
             sound, self._sound = self._sound, None
             return sound
-        sound = soundfile.SoundFile(self._path or Splice(self._file, piece.parts))
+        sound = soundfile.SoundFile(_sndfile_path(self._path) if self._path else Splice(self._file, piece.parts))
         # soundfile seeks after each read, and a decoder of mp3 then starts anew: blocks would not be the whole
         sound.seekable = lambda: False
         return sound
@@ -392,9 +392,14 @@ def read_audio(source: Source, allow_truncated: bool = False) -> Audio:
         return Audio(audio.read(), audio.samplerate)
 
 
+def _sndfile_path(path: str | os.PathLike) -> str | bytes:
+    """A path as soundfile takes it, even one that is no text."""
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
+
+
 def write_wav(path: str | os.PathLike, blocks: Iterable[np.ndarray], sampling_rate: int) -> None:
     """Writes mono samples in −1 … 1, in blocks of the shape `(samples,)`, as 16-bit PCM; louder ones are clipped."""
     Path(path).touch()  # libsndfile does not say why it cannot
-    with soundfile.SoundFile(path, "w", sampling_rate, 1, "PCM_16", format="WAV") as wav:
+    with soundfile.SoundFile(_sndfile_path(path), "w", sampling_rate, 1, "PCM_16", format="WAV") as wav:
         for block in blocks:
             wav.write(block)

@@ -141,7 +141,8 @@ def test_names_that_are_no_text(wav, codec_dir, examples, language_model_dir, tm
     for command, options, expected in [
         ("encode", [], b"caf\xe9.safetensors\n"),
         ("words", [], b"caf\xe9.safetensors\t"),
-        ("classify", classify, b"caf\xe9.wav"),
+        ("decode", [], b"caf\xe9.decoded.wav\n"),
+        ("classify", classify, b'caf\xe9.wav"'),
     ]:
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True))
         assert main([command, str(tmp_path / "clips"), *options, *model]) == 0
