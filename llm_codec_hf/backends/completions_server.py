@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..requests_llm_codec import GenerateRequest, ScoreRequest
+from ..requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
 
 Request = TypeVar("Request", ScoreRequest, GenerateRequest)
 Answer = TypeVar("Answer")
@@ -156,13 +156,21 @@ class CompletionsServer:
             ConnectionError: where no server answers.
             TimeoutError: where the time limit passed.
             RuntimeError: where the server refuses, and where its answer holds no log-probabilities that we can use.
+            LanguageModelError: where these are NaN or infinite.
         """
         if not requests:
             return []
+        return self._answer_all(self._scores, requests, progress)
+
+    def _scores(self, request: ScoreRequest) -> torch.FloatTensor:
         score = self._score_next_ids if self._is_llama_cpp else self._score_in_prompt
-        return self._answer_all(
-            lambda request: torch.tensor(score(request.prompt, request.continuations)), requests, progress
-        )
+        scores = torch.tensor(score(request.prompt, request.continuations))
+        if not torch.isfinite(scores).all():
+            raise LanguageModelError(
+                f"The language model {self._model} of the server at {self.url} gives NaN or infinite scores: try "
+                "another dtype there, and look whether its weights are whole."
+            )
+        return scores
 
     def _answer_all(
         self, answer: Callable[[Request], Answer], requests: Sequence[Request], progress: Callable[[int], object] | None

@@ -19,7 +19,7 @@ from conftest import tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llm_codec_hf import embedded
-from llm_codec_hf.requests_llm_codec import GenerateRequest, ScoreRequest
+from llm_codec_hf.requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
 
 pytest.importorskip("openai", reason="needs the extra `server`")
 
@@ -484,6 +484,13 @@ def test_a_server_without_log_probabilities_is_refused(answer):
     with StandIn(lambda body: silent, first=LLAMA_CPPS_FIRST) as stand_in:
         with pytest.raises(RuntimeError, match="no log-probabilities .*nothing of it"):
             CompletionsServer(stand_in.url).score([ScoreRequest([1], [[2]])])
+
+
+def test_a_server_of_nan_is_named():
+    answer = choice(text="x", logprobs={"tokens": ["x"] * 3, "token_logprobs": [None, -1.0, float("nan")]})
+    with StandIn(lambda body: answer) as stand_in:
+        with pytest.raises(LanguageModelError, match="language model .* of the server at .* gives NaN or infinite"):
+            CompletionsServer(stand_in.url).score([ScoreRequest([1], [[2, 3]])])
 
 
 def test_a_llama_cpp_that_returns_no_ids_is_refused():
