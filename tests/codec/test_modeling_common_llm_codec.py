@@ -27,6 +27,8 @@ from transformers_common import test_modeling_common
 from transformers_common.test_configuration_common import ConfigTester
 from transformers_common.test_modeling_common import ModelTesterMixin, seeded_weight_init
 
+pytestmark = pytest.mark.e2e
+
 # reason → the tests that it excludes
 DOES_NOT_APPLY = {
     "audio enters through a convolution: the codec has no token embeddings to get, set, resize, tie or bypass": [
@@ -211,7 +213,6 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
         names = list(inspect.signature(LLMCodecModel.forward).parameters)
         self.assertEqual(names[:3], ["self", "input_values", "padding_mask"])
 
-    @pytest.mark.e2e
     def test_torch_compile(self):
         """Theirs want an accelerator, or a language model."""
         model, inputs = self.prepare_one_block()
@@ -219,7 +220,6 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
         with torch.no_grad():
             self.assert_same_outputs(compiled(**inputs), model(**inputs))
 
-    @pytest.mark.e2e
     def test_torch_export(self):
         """Theirs are not in the distribution."""
         model, inputs = self.prepare_one_block()
@@ -239,7 +239,6 @@ class LLMCodecModelTest(ModelTesterMixin, unittest.TestCase):
 
     # ---- Theirs, which would see less of the codec as they stand
 
-    @pytest.mark.e2e
     def test_batching_equivalence(self):
         """
         Theirs compares the first item of a batch with the same item alone, padded as it was. Here every item is the
@@ -287,5 +286,3 @@ for reason, patterns in DOES_NOT_APPLY.items():
         assert names, f"Transformers has no test {pattern}"
         for name in names:
             setattr(LLMCodecModelTest, name, unittest.skip(reason)(getattr(LLMCodecModelTest, name)))
-
-pytest.mark.e2e(LLMCodecModelTest.test_bc_torch_dtype)  # it takes seconds

@@ -130,7 +130,9 @@ def test_delay(bursts):
     assert score("mel_distance", late, bursts) > 0.5
 
 
-@pytest.mark.parametrize("name", [*REFERENCED, pytest.param("dnsmos", marks=needs("speechmos", "librosa"))])
+@pytest.mark.parametrize(
+    "name", [*REFERENCED, pytest.param("dnsmos", marks=[pytest.mark.e2e, needs("speechmos", "librosa")])]
+)
 def test_failed_items_are_listed_and_never_scored(name, bursts, caplog):
     noisy = bursts + np.random.default_rng(1).normal(size=len(bursts)) * 0.01
     damaged = noisy.copy()

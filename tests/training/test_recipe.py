@@ -37,6 +37,7 @@ SMALL = {
 }
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", ["train_spectral.yaml"])
 def test_recipe_trains_a_codec_that_loads(name, whisper_dir, tmp_path):  # noqa: F811
     fields = yaml.safe_load((ROOT / "recipes/embedded_default" / name).read_text(encoding="utf-8"))
