@@ -101,7 +101,7 @@ class LLMCodecConv(nn.Conv1d):
         if self.groups > 1 and dilation > 1:
             # Steps t, t + dilation, … see each other alone. As channels of their own they need no dilation, with which
             # depthwise convolutions take 10 times as long on CPUs.
-            if time % dilation:
+            if torch.compiler.is_compiling() or time % dilation:  # a program for any length asks for none
                 hidden_states = F.pad(hidden_states, (0, 0, 0, -time % dilation))
             hidden_states = hidden_states.unflatten(1, (-1, dilation)).flatten(2)
             weight, bias, dilation = weight.repeat(dilation, 1, 1), bias.repeat(dilation), 1

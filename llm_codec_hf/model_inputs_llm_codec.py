@@ -138,6 +138,16 @@ class LLMCodecInputsMixin:
                     f"{tuple(codebook.shape)}."
                 )
 
+    @staticmethod
+    def _check_length(name: str, length: int) -> None:
+        """Refuses an export for any length: the number of chunks, and with it the length, would become constant."""
+        if isinstance(length, torch.SymInt):
+            raise ValueError(
+                f"`{name}` cannot be exported for a dynamic length, since it computes in chunks. Export what it is "
+                "made of (`encoder` and `quantizer.encode`, `quantizer.decode` and `decoder`) for a length that is a "
+                "multiple of `config.pad_to_multiple_of` samples; or export it for one length."
+            )
+
     def _check_chunk_length(self, chunk_length_s: Any) -> None:
         given = self.chunk_length_s if chunk_length_s is None else chunk_length_s
         if isinstance(given, bool) or not isinstance(given, numbers.Real) or not given > 0:

@@ -253,6 +253,7 @@ class LLMCodecModel(LLMCodecInputsMixin, LLMCodecStreamingMixin, LLMCodecPreTrai
         true_or_false("output_latents", output_latents)
         self._check_chunk_length(chunk_length_s)
         input_values, frame_mask = self._prepare_audio(input_values, padding_mask)
+        self._check_length("encode", input_values.shape[-1])
         frames = input_values.shape[-1] // self.config.hop_length
         codes, latents = [], []
         for start, stop in self._chunks(frames, chunk_length_s):
@@ -336,6 +337,7 @@ class LLMCodecModel(LLMCodecInputsMixin, LLMCodecStreamingMixin, LLMCodecPreTrai
         else:
             groups = self._check_latents(latents, audio_codes_mask)
             batch, frames = len(latents), latents.shape[-1]
+        self._check_length("decode", frames)
         if groups is not None and not torch.compiler.is_compiling() and not groups[:, 0].all():
             raise ValueError("An item of `audio_codes` is −1, or masked, throughout; leave it out of the batch.")
         if length is not None and not torch.compiler.is_compiling():

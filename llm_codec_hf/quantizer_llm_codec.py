@@ -52,10 +52,10 @@ class LLMCodecVectorQuantizer(LLMCodecFloat32Buffers):
         codebook, scale = (
             (self.codebook, self.codebook_inverse_norm) if codebook is None else (codebook, inverse_norm(codebook))
         )
-        found = [
-            self._nearest(block, codebook, scale)
-            for block in latents.transpose(1, 2).reshape(batch * steps, -1).split(self.latents_at_once)
-        ]
+        flat = latents.transpose(1, 2).reshape(batch * steps, -1)
+        # an exported program takes any number of latents: it has no list of blocks of them
+        blocks = [flat] if isinstance(steps, torch.SymInt) else flat.split(self.latents_at_once)
+        found = [self._nearest(block, codebook, scale) for block in blocks]
         codes, margins = (torch.cat(blocks).view(batch, steps) for blocks in zip(*found))
         return codes, margins
 
