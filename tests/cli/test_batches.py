@@ -59,6 +59,7 @@ def test_a_bad_file_stops_no_other(cli, wav, examples, language_model_dir, tmp_p
     assert len(err) == 2 and all(".safetensors" in line for line in err)
 
 
+@pytest.mark.e2e
 def test_a_query_that_the_model_cannot_take_stops_no_other(cli, wav, examples, language_model_dir):
     queries = [wav("a.wav"), wav("long.wav", samples=16000 * 140), wav("c.wav", seed=3)]  # of 1024 tokens of context
     status, out, (error,) = cli(

@@ -27,6 +27,7 @@ def long(wav, monkeypatch):
     return write
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("name", "sampling_rate", "channels"),
     [
@@ -100,6 +101,7 @@ def test_a_full_disk(refused, codes):
     assert set(codes.parent.iterdir()) == before
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_long_file_has_a_bar_on_a_terminal(capsys, codec_dir, long, wav, monkeypatch, terminal):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)

@@ -16,6 +16,7 @@ def clips(wav, tmp_path):
     return tmp_path / "clips"
 
 
+@pytest.mark.e2e
 def test_evaluate(clips, codec_dir, language_model_dir, tmp_path, capsys):
     results = tmp_path / "results"
     command = ["evaluate", str(clips), "--episodes", "2", "--queries_per_support", "2", "--shots", "1"]

@@ -110,6 +110,7 @@ def test_float64_decides_where_float32_cannot(model):
     torch.testing.assert_close(exact, model.double().encoder(audio.double())[..., 8:24], atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.e2e
 def test_ties_are_decided_alike_alone_and_in_a_batch(model):
     """Every entry stands twice in the codebooks, a little apart: float32 alone would choose by rounding."""
     with torch.no_grad():

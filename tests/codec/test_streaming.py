@@ -256,6 +256,7 @@ def test_original_latency():
     assert config.decoder_lookahead == 7091
 
 
+@pytest.mark.e2e
 @torch.inference_mode()
 def test_streams_return_what_is_determined_at_once():
     config = tiny_config()
@@ -306,6 +307,7 @@ def test_a_generators_noise_is_that_of_the_whole():
     assert not torch.allclose(model.decode(codes).audio_values, whole, atol=1e-3)
 
 
+@pytest.mark.e2e
 @torch.inference_mode()
 def test_float64_decides_ties():
     """Two entries that are equally near but for a rounding error: any matrix shape gives the same one."""

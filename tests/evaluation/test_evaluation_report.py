@@ -282,6 +282,7 @@ def test_summary_refuses():
 # ---- report
 
 
+@pytest.mark.e2e
 def test_report(tmp_path):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib (the extra `eval`)")
     listening = run_records(content_free=0.8, nearest=0.1)
@@ -348,6 +349,7 @@ def test_pictures_show_the_figures():
     np.testing.assert_allclose(panels[0].images[0].get_array(), shares)
 
 
+@pytest.mark.e2e
 def test_report_again_is_the_same(tmp_path):
     records = run_records(ways=(2,), shots=(1, 3), episodes=20)
     write_run(tmp_path, records)

@@ -64,6 +64,7 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.e2e
 @torch.no_grad()
 def test_reconstruction_keeps_the_signal(codec):
     """Far from good, but a trained codec: a decoded clip is nearer to its own original than to the others."""

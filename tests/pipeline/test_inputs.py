@@ -90,6 +90,7 @@ def rows(wav) -> Dataset:
     return table.cast_column("audio", datasets.Audio(decode=False))
 
 
+@pytest.mark.e2e
 def test_every_form_of_several_clips(pipe, wav, expected):
     table = rows(wav)
     frame = pd.DataFrame({"audio": [str(wav)] * 3, "label": ["low", "high", "low"]}, index=[7, 8, 9])
@@ -125,6 +126,7 @@ def test_what_can_be_read_once_is_read_once(pipe, expected):
     assert list(answers) == [expected] * 3 and read == [0, 1, 2, 3]
 
 
+@pytest.mark.e2e
 def test_every_form_of_examples(pipe, wav, expected):
     frame = pd.DataFrame({"audio": [a for a, _ in EXAMPLES], "label": [b for _, b in EXAMPLES]})
     for examples in (
@@ -189,6 +191,7 @@ def test_examples_that_are_none():
             example_pairs(examples)
 
 
+@pytest.mark.e2e
 def test_errors_name_the_clip(pipe, wav, tmp_path):
     noise = tmp_path / "noise.wav"
     noise.write_bytes(b"this is no audio at all" * 50)

@@ -174,6 +174,7 @@ def test_segments_equal_sentencepiece(llama2):
     assert [llama2.segments_to_ids([text]) for text in texts] == pieces.encode(texts)
 
 
+@pytest.mark.e2e
 @needs_llama2
 def test_saved_and_loaded_llama2_is_the_same(llama2, tmp_path, registered):
     llama2.save_pretrained(tmp_path)
@@ -220,6 +221,7 @@ def test_words_and_text():
     assert processor.token_ids[1] == [[i] for i in range(len(byte_level()))]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("layout", ["layer_major", "time_major"])
 def test_llama2_round_trip(layout):
     """Words of one id begin words of two ids here, so every clip must be resolved by what follows."""

@@ -90,6 +90,7 @@ def test_another_seed_draws_others(folder):
     assert not any(torch.equal(a.audio, b.audio) for a, b in zip(first, second))
 
 
+@pytest.mark.e2e
 def test_sources_are_drawn_by_the_root_of_their_duration(folder):
     clips = Clips.from_folder(folder, RATE)
     assert clips.minutes == pytest.approx({"long": 9 / 60, "short": 4 / 60})

@@ -375,6 +375,7 @@ def test_losses_of_the_adversary_are_means_over_items(kind):
     torch.testing.assert_close(losses(slice(0, 4)), halves.mean(dim=0), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_discriminator_learns_to_tell_a_sinusoid_from_noise(kind):
     discriminator = toy_discriminator()
