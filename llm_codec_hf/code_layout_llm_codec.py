@@ -75,7 +75,10 @@ class CodeLayout:
         if is_whole(layers):
             found = (layers,)
         elif isinstance(layers, Iterable) and not isinstance(layers, (str, bytes, Mapping)):
-            found = tuple(layers)
+            try:
+                found = tuple(layers)
+            except TypeError:  # an array without dimensions says that it can be iterated over
+                found = ()
         else:
             found = ()
         if (

@@ -25,7 +25,7 @@ def test_strides_that_leave_no_whole_codes_in_a_group_are_refused(strides):
 def test_layers_are_one_some_in_order_or_all():
     layout = CodeLayout((4, 2, 1))
     assert [layout.check_layers(x) for x in (None, 1, [0, 2])] == [(0, 1, 2), (1,), (0, 2)]
-    for wrong in ([], [3], [1, 0], [1, 1], -1):
+    for wrong in ([], [3], [1, 0], [1, 1], -1, torch.tensor(1.0).numpy()):
         with pytest.raises(ValueError, match=r"some of \[0, 1, 2\] in ascending order"):
             layout.check_layers(wrong)
 
