@@ -52,7 +52,9 @@ def random_config(rng: random.Random) -> LLMCodecConfig:
 
 def random_spectral_options(rng: random.Random, part: str, hop_length: int) -> dict:
     """Options of a tiny spectral encoder or decoder of so many samples per latent frame."""
-    stride = rng.choice([n for n in range(1, hop_length + 1) if hop_length % n == 0 and hop_length // n <= 160])
+    stride = rng.choice(
+        [n for n in range(1, hop_length + 1) if hop_length % n == 0 and hop_length // n <= 160 and n <= 64]
+    )
     hop = hop_length // stride
     fft_size = hop * (1 + rng.choice([0, 2, 4, 3 if hop % 2 == 0 else 2])) * (1 if hop >= 4 else 5)
     kernel_size = rng.randint(1, 7)

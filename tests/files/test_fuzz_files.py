@@ -24,7 +24,7 @@ from llm_codec_hf.audio_llm_codec import read_audio
 from llm_codec_hf.files.audio_files import inspect_audio
 from llm_codec_hf.files.encoded_clip import EncodedClip, decode_clip, encode_clip
 
-MEMORY = 4 * 2**30  # beside what the process holds already, after whatever tests
+MEMORY = 8 * 2**30  # beside what the process holds already, after whatever tests: the longest padding takes gigabytes
 SECONDS = 5
 REFUSALS = (ValueError, TypeError, OSError)
 inputs = settings(
