@@ -20,7 +20,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .backbone_llm_codec import LLMCodecDecoder, LLMCodecEncoder
 from .configuration_llm_codec import LLMCodecConfig
-from .geometry_llm_codec import SPECTRAL_ENCODER_OPTIONS
 from .layers_llm_codec import LLMCodecFloat32Buffers, zero_past_end
 
 # Mel magnitudes below it count little. A logarithm multiplies rounding where little stands beside much: at 1e-2, about
@@ -181,7 +180,7 @@ class LLMCodecSpectralEncoder(LLMCodecEncoder):
 
     def __init__(self, config: LLMCodecConfig):
         super().__init__(config)
-        options = {**SPECTRAL_ENCODER_OPTIONS, **config.encoder_options}
+        options = config.encoder_options
         self.spectrum = LLMCodecMelSpectrum(
             options["fft_size"], options["fft_hop_length"], options["num_mels"], config.sampling_rate
         )
