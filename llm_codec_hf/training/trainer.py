@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 from transformers.utils import logging
@@ -402,6 +403,9 @@ class CodecTrainer:
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
     """Accelerate, as a configuration asks for it."""
+    # it keeps the precision of a process's first run and refuses any other for the next one, in a notebook for instance
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != config.mixed_precision:
+        AcceleratorState._reset_state()
     set_seed(config.seed)
     return Accelerator(
         mixed_precision=config.mixed_precision,

@@ -13,7 +13,6 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
-from accelerate.state import AcceleratorState
 from conftest import tiny_config
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -29,6 +28,7 @@ from llm_codec_hf.training.codebooks import ProjectedCodebooks, principal_compon
 from llm_codec_hf.training.configuration import TrainingConfig
 from llm_codec_hf.training.learner import Learner, add_weight_norm, fold_weight_norm
 from llm_codec_hf.training.losses import mel_loss
+from llm_codec_hf.training.trainer import make_accelerator
 
 RATE = 16000
 RUN = {
@@ -75,14 +75,6 @@ def config(data_dir, language_model_dir, tmp_path):
         return TrainingConfig.from_dict({**RUN, **where, **fields})
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """Accelerate keeps the precision of the first run of a process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(config: TrainingConfig):
@@ -280,6 +272,11 @@ def test_guided_run(config, data_dir, tmp_path):
     assert len(projections) == 4  # weights and biases, and nothing of the encoders
     for name in projections:
         assert not torch.equal(trainer.learner.get_parameter(name), fresh.learner.get_parameter(name))
+
+
+def test_a_run_has_its_own_precision_whatever_ran_before(config):
+    for precision in ("no", "bf16", "no"):
+        assert make_accelerator(config(mixed_precision=precision)).mixed_precision == precision
 
 
 @pytest.mark.e2e

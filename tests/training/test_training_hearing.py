@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from accelerate.state import AcceleratorState
 from conftest import tiny_config
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
@@ -77,14 +76,6 @@ def config(data_dir, language_model_dir, whisper_dir, tmp_path):
         return TrainingConfig.from_dict({**RUN, **where, "feature_encoder": whisper_dir, **fields})
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """Accelerate keeps the precision of the first run of a process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(config: TrainingConfig):
