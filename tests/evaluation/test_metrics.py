@@ -283,7 +283,8 @@ def test_word_errors(bursts):
     # the fourth reference has no words: nothing is heard of its clip
     assert result["scores"] == [0, pytest.approx(2 / 3), 1, None, 0]
     assert result["failed"] == [{"index": 3, "reason": "ValueError: the reference '...' has no words"}]
-    assert result["details"][1] == {"score": pytest.approx(2 / 3), "heard": heard[1], "errors": 2, "words": 3}
+    counts = {"errors": 2, "words": 3, "letter_errors": 6, "letters": 13}
+    assert result["details"][1] == {"score": pytest.approx(2 / 3), "heard": heard[1], **counts}
     assert result["corpus"] == pytest.approx(4 / 9) and result["mean"] == pytest.approx(5 / 12)
 
 

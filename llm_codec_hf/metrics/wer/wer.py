@@ -10,8 +10,9 @@ class Wer(AudioMetric):
     Word error rate (0 and up; less is better): a recogniser hears the clip, and `jiwer` counts the words substituted,
     deleted and inserted against the reference text, both normalised as Whisper's authors do (`normalize_text`).
 
-    `details` has what was `heard`, as the recogniser wrote it, and the numbers of `errors` and reference `words`;
-    `corpus` is all errors over all words of the items scored. Fails where a reference has no words.
+    `details` has what was `heard`, as the recogniser wrote it, the numbers of `errors` and reference `words`, and the
+    same by letters, `letter_errors` and `letters`; `corpus` is all errors over all words of the items scored. Fails
+    where a reference has no words.
 
     `compute` also takes `language` (`str`, *optional*), a code such as `"en"`: the recogniser guesses it otherwise; and
     `recognizer` ([`Recognizer`], *optional*), Whisper base by default.
@@ -41,6 +42,8 @@ class Wer(AudioMetric):
         if not words:
             raise ValueError(f"the reference {reference!r} has no words")
         heard = recognizer.transcribe(prediction, sampling_rate, language)
-        counts = jiwer.process_words(words, normalize_text(heard, language))
-        errors = counts.substitutions + counts.deletions + counts.insertions
-        return {"score": counts.wer, "heard": heard, "errors": errors, "words": len(words.split())}
+        found = normalize_text(heard, language)
+        by_words, by_letters = jiwer.process_words(words, found), jiwer.process_characters(words, found)
+        errors, letter_errors = (n.substitutions + n.deletions + n.insertions for n in (by_words, by_letters))
+        counts = {"errors": errors, "words": len(words.split()), "letter_errors": letter_errors, "letters": len(words)}
+        return {"score": by_words.wer, "heard": heard, **counts}
