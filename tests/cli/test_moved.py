@@ -47,12 +47,14 @@ def test_imports():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_warning_points_to_the_import(tmp_path):
     (tmp_path / "script.py").write_text("import llm_codec_hf\nfrom llm_codec_hf.cli import main\n")
     done = python(str(tmp_path / "script.py"))
     assert "script.py:2: DeprecationWarning: `llm_codec_hf.cli` is now `llm_codec_cli`" in done.stderr
 
 
+@pytest.mark.slow
 def test_commands():
     old = python("-m", "llm_codec_hf.cli", "--version")
     assert old.returncode == 0 and old.stdout == python("-m", "llm_codec_cli", "--version").stdout

@@ -278,7 +278,7 @@ def test_killed_and_resumed(clips_dir, codec_dir, language_model_dir, tmp_path, 
     assert records_of(tmp_path / "killed") == expected
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, tmp_path):
     arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "one")
     main(arguments)

@@ -93,7 +93,7 @@ def test_demo(tmp_path):
     assert (tmp_path / "reconstruction.png").stat().st_size > 10_000
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @needs_smollm2
 def test_demo_as_a_command(tmp_path):
     command = [sys.executable, "-m", "llm_codec_cli", "demo", "--output_dir", str(tmp_path / "out")]

@@ -162,7 +162,7 @@ def test_export_is_what_was_trained(config, tmp_path):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("adversarial_weight", [0.0, 1.0])
+@pytest.mark.parametrize("adversarial_weight", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_a_run_in_parts_is_the_run(config, adversarial_weight):
     fields = {"adversarial_weight": adversarial_weight, "discriminator_channels": [4, 4], "adversarial_after": 2}
     fields["discriminator_hop_lengths"] = [64, 256]
@@ -184,7 +184,7 @@ def stop_after(steps, trainer, step, batches):
     return step(batches)
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_weights(config, tmp_path):
     fields = {"max_steps": 16, "save_steps": 3, "log_steps": 1}
 
@@ -212,7 +212,7 @@ def test_killed_and_resumed_gives_the_same_weights(config, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
     fields = {"max_steps": 6, "dead_after": 0.3, "max_grad_norm": 1.0, "ema_decay": 0.0}
     two = config("two", batch_size=2, **fields)
