@@ -21,7 +21,10 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 NUM_WORDS, NUM_TOKENS = 24, 32
 
-pytest_plugins = ["cli_fixtures"]  # not a conftest.py beside the tests: every such module would be called `conftest`
+pytest_plugins = [
+    "cli_fixtures",
+    "fuzzing",
+]  # not a conftest.py beside the tests: every such module would be called `conftest`
 collect_ignore = ["transformers_common"]  # what is in it runs where test_modeling_common_llm_codec.py inherits it
 
 torch.set_num_threads(1)

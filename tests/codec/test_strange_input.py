@@ -2,7 +2,8 @@
 """
 Whatever model, streams, processor and configuration are given: a right answer, or an error that says what is wrong.
 
-100 inputs per target here, 2,000 in the slow tests. What is given is valid, nearly valid or of another kind altogether.
+100 inputs per target here, 2,000 in the slow tests, or `LLM_CODEC_FUZZ_EXAMPLES`; each has seconds and some memory.
+What is given is valid, nearly valid or of another kind altogether.
 """
 
 import functools
@@ -11,11 +12,13 @@ import time
 import pytest
 import torch
 from conftest import NUM_TOKENS, NUM_WORDS, tiny_config, tiny_processor
+from fuzzing import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_codec_hf import LLMCodecConfig, LLMCodecModel
 
+pytestmark = pytest.mark.usefixtures("little_memory")
 SECONDS = 10  # of CPU time per input; most take milliseconds
 
 scalars = st.one_of(
@@ -183,7 +186,9 @@ TARGETS = [encode, forward, decode, streams, prompts, configurations]
 
 
 def fuzz(target, examples):
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(st.data())
     def run(data):
         target(data)
@@ -199,7 +204,7 @@ def test_any_input(target):
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__)
 def test_any_input_at_length(target):
-    fuzz(target, 2000)
+    fuzz(target, EXAMPLES)
 
 
 def test_the_fuzzer_sees_what_is_wrong():

@@ -6,15 +6,13 @@ Each input has seconds and some memory. `LLM_CODEC_FUZZ_EXAMPLES` says how many 
 """
 
 import io
-import os
-import resource
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
 from conftest import FIXTURES
+from fuzzing import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -24,26 +22,16 @@ from llm_codec_hf.audio_llm_codec import read_audio
 from llm_codec_hf.files.audio_files import inspect_audio
 from llm_codec_hf.files.encoded_clip import EncodedClip, decode_clip, encode_clip
 
-MEMORY = 8 * 2**30  # beside what the process holds already, after whatever tests: the longest padding takes gigabytes
 SECONDS = 5
 REFUSALS = (ValueError, TypeError, OSError)
 inputs = settings(
-    max_examples=int(os.environ.get("LLM_CODEC_FUZZ_EXAMPLES", 2000)),
+    max_examples=EXAMPLES,
     deadline=1000 * SECONDS,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def little_memory():
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, limits)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little_memory")]
 
 
 # ---- The feature extractor
