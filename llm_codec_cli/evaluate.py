@@ -3,13 +3,17 @@
 
 import argparse
 import dataclasses
+import json
 import os
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from .errors import usage
+from .errors import FAILED, note, usage
 from .fields import add_fields, given_fields, import_alone, to_arguments
 
 TITLE = "Measures few-shot accuracy, and how sure it is."
@@ -26,6 +30,7 @@ EXAMPLES = (
     "evaluate --scp acc_9way_1_shot.scp",
     "evaluate clips/ --server http://127.0.0.1:8000/v1 --output_dir results",
 )
+LAUNCHED = "LLM_CODEC_LAUNCHED"  # set in the processes that `launch` starts
 HIDDEN = ("root", "audio_root", "output_dir")  # folders of one machine, which say nothing to others
 
 
@@ -77,9 +82,15 @@ def run(args: argparse.Namespace) -> int:
             if not config.server:
                 raise
             raise ValueError(str(error)) from error  # the server's answer is for the user, without a traceback
-    if is_main_process:
-        print(Path(config.output_dir) / "report.md", flush=True)
-    return 0
+    if not is_main_process or os.environ.get(LAUNCHED):  # whoever launched it tells
+        return 0
+    folder = Path(config.output_dir)
+    print(folder / "report.md", flush=True)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if not summary["failures"]:
+        return 0
+    note(f"{len(summary['failures'])} of {summary['episodes']} episodes failed; the report says why.")
+    return FAILED
 
 
 def make_config(args: argparse.Namespace):
@@ -122,9 +133,28 @@ def launch(config) -> None:
         raise ValueError(f"--num_processes {config.num_processes}, but there are {devices} devices here.")
     environment = {**os.environ, "ACCELERATE_USE_CPU": str(not devices or config.device == "cpu").lower()}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.num_processes)))
-    # torchrun, for `accelerate launch` starts several processes on a CPU only by MPI
-    command = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(config.num_processes)]
-    command = [sys.executable, "-m", *command, "-m", "llm_codec_cli", "evaluate", *to_arguments(config, "tasks")]
-    done = subprocess.run(command, env=environment)
-    if done.returncode:
-        raise ValueError(f"A process of the {config.num_processes} failed (status {done.returncode}); see above.")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    environment |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(config.num_processes)) | {LAUNCHED: "1"}
+    # not by `accelerate launch`, which starts several on a CPU only by MPI, and not by torchrun, which tells of Ctrl-C
+    # and of a failure on dozens of lines
+    command = [sys.executable, "-m", "llm_codec_cli", "evaluate", *to_arguments(config, "tasks")]
+    started, before = [], signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        for rank in range(config.num_processes):
+            environment |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            # a group of its own, so that Ctrl-C comes to this process alone
+            started.append(subprocess.Popen(command, env=environment, process_group=0))
+        statuses: list[int | None] = [None]
+        while None in statuses:
+            statuses = [process.poll() for process in started]
+            if failed := list(filter(None, statuses)):
+                raise ValueError(
+                    f"A process of the {config.num_processes} failed (status {failed[0]}); see above. {GOES_ON}."
+                )
+            time.sleep(0.1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for process in started:
+            process.terminate()
+            process.wait()

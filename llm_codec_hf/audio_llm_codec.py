@@ -233,7 +233,8 @@ class AudioReader:
         stated = f" of {claimed} ({claimed / self.samplerate:.2f} s)" if claimed and claimed > there else ""
         return CutError(
             f"{self.name}: The file is cut or damaged: {there} samples ({there / self.samplerate:.2f} s){stated} can "
-            "be read. Get it whole, or take what is there with `allow_truncated=True`."
+            "be read. Get it whole, or take what is there with `allow_truncated=True` (`--allow_truncated` of a "
+            "command)."
         )
 
     def _decoded(self, size: int) -> Iterator[np.ndarray]:

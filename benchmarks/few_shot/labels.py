@@ -14,6 +14,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 
@@ -37,7 +38,7 @@ WAYS = {"packed": True, "rows": False}
 def some_labels(processor: LLMCodecProcessor, count: int) -> list[list[int]]:
     """Ids of labels of one, two and three tokens by turns, each with the end of a label behind it."""
     table, end = [ids[0] for ids in processor.token_ids[0]], processor.label_ids("kick")[-1]
-    words = iter(table[:: len(table) // (2 * MANY)])
+    words = cycle(table[:: max(1, len(table) // (2 * MANY))])
     return [[*(next(words) for _ in range(1 + i % 3)), end] for i in range(count)]
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.few_shot import labels as many_labels
 from benchmarks.few_shot import run as few_shot
 from benchmarks.speed import gpu, worker
 from benchmarks.speed import run as speed
@@ -235,3 +236,14 @@ def test_few_shot(codec_dir, language_model_dir, tmp_path, capsys):
     assert "the same answers" in text and "7 queries over one 5-way 3-shot support" in text
     error = float(text.partition("scores within ")[2].split()[0])
     assert error < 1e-4
+
+
+def test_many_labels(codec_dir, language_model_dir, processor, tmp_path, capsys):
+    lengths = [len(ids) - 1 for ids in many_labels.some_labels(processor, many_labels.MANY)]
+    assert len(lengths) == 50 and set(lengths) == {1, 2, 3}
+    arguments = ["--model", str(codec_dir), "--language_model", str(language_model_dir), "--turns", "1"]
+    text = many_labels.main([*arguments, "--output_dir", str(tmp_path)])
+    assert (tmp_path / "labels.md").read_text() == text and text in capsys.readouterr().out
+    for row in ("raw, packed", "raw, rows", "support_shuffled, packed", "support_shuffled, rows"):
+        few, many, ratio = (float(cell) for cell in text.partition(f"| {row}")[2].split("\n")[0].split("|")[1:4])
+        assert few > 0 and many > 0 and ratio == pytest.approx(many / few, rel=0.5)

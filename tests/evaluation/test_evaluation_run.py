@@ -2,7 +2,10 @@
 """A run from clips to report: what is asked and answered, and that nothing is lost or doubled when it is killed."""
 
 import json
+import os
 import random
+import re
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -197,14 +200,18 @@ def test_a_refused_run_leaves_nothing_that_blocks_the_corrected_one(task, system
     assert len(records_of(tmp_path / "run")) == 6
 
 
-def test_a_broken_clip_fails_its_episodes_alone(task, systems, clips_dir, tmp_path):
+def test_a_broken_clip_fails_its_episodes_alone(
+    task, systems, clips_dir, codec_dir, language_model_dir, tmp_path, capsys
+):
     path = clips_dir / "low" / "00.wav"
     whole = path.read_bytes()
     sf.write(path, np.full(4000, np.nan), 16000, subtype="FLOAT")
     try:
         summary = evaluate([task], systems, tmp_path)
+        assert main(command(clips_dir, codec_dir, language_model_dir, tmp_path / "told")) == 1
     finally:
         path.write_bytes(whole)
+    assert " of 80 episodes failed; the report says why." in capsys.readouterr().err
     records = records_of(tmp_path)
     failed = [record for record in records if record["failed"]]
     assert len(records) == 96 and 0 < len(failed) < 96
@@ -292,6 +299,25 @@ def test_two_processes_write_the_same(clips_dir, codec_dir, language_model_dir, 
     assert records_of(tmp_path / "two") == records_of(tmp_path / "one")
     shown = json.loads((tmp_path / "two" / "config.json").read_text())["command"]
     assert f"evaluate {clips_dir} --ways 2 --shots 1 2 --episodes 40" in shown and "--num_processes 2" in shown
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_two_processes_ends_with_one_line(clips_dir, codec_dir, language_model_dir, tmp_path):
+    arguments = command(clips_dir, codec_dir, language_model_dir, tmp_path / "run", "--num_processes", "2")
+    arguments[arguments.index("--episodes") + 1] = "4000"
+    told = tmp_path / "told"
+    running = processes.start("llm_codec_cli", *arguments, stderr=told)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "run").glob("*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(running.pid, signal.SIGINT)
+    running.join(60)
+    assert running.exitcode == 130
+    last = [line for line in re.split("[\r\n]+", told.read_text()) if line and "it/s" not in line and "|" not in line]
+    assert last[-1].startswith("llm-codec: interrupted") and not any("Traceback" in line for line in last), last
+    before = sorted(p.read_bytes() for p in (tmp_path / "run").glob("*.jsonl"))
+    time.sleep(1)
+    assert sorted(p.read_bytes() for p in (tmp_path / "run").glob("*.jsonl")) == before  # nobody goes on
 
 
 def test_command_line(clips_dir, tmp_path, capsys):
