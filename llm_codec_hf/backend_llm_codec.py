@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from os.path import commonprefix
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, TopPLogitsWarper
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, ProcessorMixin, TopPLogitsWarper
 
 from .caches_llm_codec import branch, repeated
 from .passes_llm_codec import Passes, Way, embedding_entries, tree
@@ -26,9 +26,9 @@ def load_language_model(
     dtype: str | torch.dtype = "auto",
     tokenizer=None,
     **options,
-) -> PreTrainedModel:
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """
-    Loads the language model that reads a codec's words, and checks that it does.
+    Loads a language model that reads a codec's words: the codec's own, or any other by the words of layer 0.
 
     Args:
         name (`str` or `PathLike`): An id or a folder of any `AutoModelForCausalLM`.
@@ -41,21 +41,22 @@ def load_language_model(
             here goes before the other.
 
     Returns:
-        `PreTrainedModel`, for inference.
+        `PreTrainedModel` and [`LLMCodecProcessor`]: the model, for inference, and the words in its ids: `processor`
+        itself where they are the same, else `processor.for_tokenizer(tokenizer)`.
 
     Raises:
-        ValueError: where the tokenizer or the embeddings do not fit the codec's words.
+        ValueError: where the tokenizer cannot write the codec's words, or the model does not embed its tokens.
         OSError: where there is no such model.
     """
     if tokenizer is None:
         where = {key: value for key, value in options.items() if key in OF_THE_HUB}
         tokenizer = AutoTokenizer.from_pretrained(name, **where)
-    processor.check_tokenizer(tokenizer)
+    processor = processor.fitting(tokenizer)
     model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": dtype, **options})
     check_embeddings(model, processor)
     if device is not None and not options.keys() & {"device_map", "quantization_config"}:  # these place it
         model = model.to(device)
-    return model.eval()
+    return model.eval(), processor
 
 
 def check_embeddings(model: PreTrainedModel, processor) -> None:

@@ -35,11 +35,27 @@ class AudioVocabulary:
         """The largest token id of any code."""
         return max(max(ids) for table in self.tables for ids in table.sequences)
 
+    def check_layers(self, layers: Layers) -> tuple[int, ...]:
+        """
+        Layers as a tuple, all for None.
+
+        Raises:
+            ValueError: As `CodeLayout.check_layers`, and for a layer whose codes have no ids in this vocabulary.
+        """
+        layers = self.code_layout.check_layers(layers)
+        if absent := [layer for layer in layers if not self.tables[layer].sequences]:
+            raise ValueError(
+                f"The codes of layer {absent[0]} are token ids of the codec's own language model, which this tokenizer "
+                "does not have: only the words of layer 0 can be written for another. Pass `layers=(0,)`, or use the "
+                "codec's language model."
+            )
+        return layers
+
     # ---- Codes to ids
 
     def codes_to_ids(self, audio_codes: AudioCodes, layers: Layers, layout: str) -> list[int] | list[list[int]]:
         """See `LLMCodecProcessor.codes_to_ids`."""
-        layers = self.code_layout.check_layers(layers)
+        layers = self.check_layers(layers)
         check_layout(layout)
         audio_codes = as_tensor(audio_codes)
         if audio_codes.ndim == 3:
@@ -67,7 +83,7 @@ class AudioVocabulary:
         Raises:
             ValueError: As `layer_rows`.
         """
-        layers = self.code_layout.check_layers(layers)
+        layers = self.check_layers(layers)
         audio_codes = as_tensor(audio_codes)
         if audio_codes.ndim == 3:
             return [self.codes_to_strings(clip, layers, show) for clip in audio_codes]
@@ -120,7 +136,7 @@ class AudioVocabulary:
         self, ids: Sequence[int] | torch.Tensor | np.ndarray, layers: Layers, layout: str, num_groups: int | None
     ) -> torch.LongTensor:
         """See `LLMCodecProcessor.ids_to_codes`."""
-        layers = self.code_layout.check_layers(layers)
+        layers = self.check_layers(layers)
         check_layout(layout)
         ids = as_tensor(ids, "ids", ndim=1).tolist()
         if num_groups is not None:

@@ -16,7 +16,8 @@ class CodeTable:
     The token ids of one quantizer layer's codes. It never changes once it is built.
 
     Args:
-        entries: For each code its token id, or the list of its ids; or `{"range": n}`, where code c is token c.
+        entries: For each code its token id, or the list of its ids; or `{"range": n}`, where code c is token c; or
+            `{"range": 0}` for a layer above 0 whose codes this vocabulary has no ids for.
         vocab_size: The tokenizer's vocabulary; ids must lie below it.
         layer: The layer's index, for messages.
 
@@ -33,11 +34,12 @@ class CodeTable:
         if isinstance(entries, Mapping):
             if set(entries) != {"range"}:
                 raise ValueError(f"Layer {layer}'s table is a list or {{'range': n}}, got the keys {list(entries)}.")
-            entries = range(whole_number(f"range of layer {layer}", entries["range"], 1, vocab_size))
+            least = 0 if layer else 1
+            entries = range(whole_number(f"range of layer {layer}", entries["range"], least, vocab_size))
         if isinstance(entries, str) or not isinstance(entries, Sequence):
             raise ValueError(f"Layer {layer}'s table is a list or {{'range': n}}, got {type(entries).__name__}.")
         self.sequences = tuple(_ids_of(entry, code, layer) for code, entry in enumerate(entries))
-        if not self.sequences:
+        if not self.sequences and entries != range(0):
             raise ValueError(f"Layer {layer}'s table has no code; give the token ids of at least one.")
         self._codes: dict[tuple[int, ...], int] = {}
         for code, ids in enumerate(self.sequences):

@@ -69,15 +69,17 @@ class AudioFewShotPipeline(Pipeline):
     Args:
         model ([`LLMCodecModel`]): The codec.
         processor ([`LLMCodecProcessor`]): The codec's words.
-        language_model (`str` or [`PreTrainedModel`]): A causal language model of the codec's vocabulary: an id, a
-            folder, or one that is loaded. It stays on its device; one loaded here goes to the pipeline's, and has the
-            pipeline's `dtype`. The default of the embedded codec is the packaged one.
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): Checked against the codec's words.
+        language_model (`str` or [`PreTrainedModel`]): A causal language model: an id, a folder, or one that is loaded.
+            It stays on its device; one loaded here goes to the pipeline's, and has the pipeline's `dtype`. The default
+            of the embedded codec is the packaged one. One of another vocabulary than the codec's reads the words of
+            layer 0 in its own tokens.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The language model's. Of one that is loaded already it says
+            how it writes the words; without, they are taken to be those of the codec's own vocabulary.
         language_model_kwargs (`dict`, *optional*): For a language model that is loaded here, arguments of
             `from_pretrained`: `dtype`, `quantization_config`, `device_map`, `revision`, …
 
     Raises:
-        ValueError: where the language model or the tokenizer does not fit the codec's words.
+        ValueError: where the tokenizer cannot write the codec's words, or the model does not embed them.
         ImportError: where the packaged language model is not installed; the message says how to install it.
     """
 
@@ -118,9 +120,10 @@ class AudioFewShotPipeline(Pipeline):
                 "loaded model. The words are those of the tokenizer of "
                 f"{self.processor.tokenizer.name_or_path or 'the codec'}."
             )
+        self.codec_processor = self.processor  # the other may be of a language model of another vocabulary
         if isinstance(language_model, (str, os.PathLike)):
             options = {"dtype": dtype or "auto", **(language_model_kwargs or {})}
-            language_model = load_language_model(
+            language_model, self.processor = load_language_model(
                 language_model, self.processor, self.device, tokenizer=tokenizer, **options
             )
         elif not hasattr(language_model, "get_input_embeddings"):
@@ -135,7 +138,7 @@ class AudioFewShotPipeline(Pipeline):
                     "loaded already: pass its id or folder, or load it with these arguments."
                 )
             if tokenizer is not None:
-                self.processor.check_tokenizer(tokenizer)
+                self.processor = self.processor.fitting(tokenizer)
             check_embeddings(language_model, self.processor)
         self.language_model = language_model.eval()
         self.backend = InProcessBackend(self.language_model)
@@ -143,7 +146,7 @@ class AudioFewShotPipeline(Pipeline):
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
         """Saves the codec, its processor and this pipeline's code; the language model stays where it is."""
         super().save_pretrained(save_directory, **kwargs)
-        self.processor.save_pretrained(save_directory, **kwargs)
+        self.codec_processor.save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(self, support=None, **unknown):
         for name in unknown:

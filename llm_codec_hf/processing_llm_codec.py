@@ -15,19 +15,19 @@ from .arguments_llm_codec import true_or_false
 from .code_ids_llm_codec import AudioCodes, AudioVocabulary, Layers, as_tensor
 from .code_layout_llm_codec import DEFAULT_LAYOUT, CodeLayout, check_groups, check_layout
 from .code_tables_llm_codec import CodeTable, check_tables, read_tables
+from .few_shot_llm_codec import FewShotPrompts, Template
 from .grammar_llm_codec import AudioGrammar
 from .prompts_llm_codec import PROMPT_LAYERS, Content, FewShotTemplate
 from .segments_llm_codec import SegmentEncoder, codes_of_texts, interleave, pad_ids, texts
+from .words_llm_codec import respaced, words_for
 
 logger = logging.get_logger(__name__)
 
 WORDS_NAME = "audio_words.json"
 _HUB_KWARGS = ("cache_dir", "force_download", "proxies", "token", "local_files_only", "revision", "subfolder")
 
-Template = FewShotTemplate | dict | None
 
-
-class LLMCodecProcessor(ProcessorMixin):
+class LLMCodecProcessor(FewShotPrompts, ProcessorMixin):
     r"""
     Turns audio codes into a language model's token ids and back, writes prompts of text and audio, and wraps the
     feature extractor. The codec itself stays outside: encode with it, then give its `audio_codes` to this processor.
@@ -46,9 +46,9 @@ class LLMCodecProcessor(ProcessorMixin):
         words: The word of every layer-0 code: its literal text, of which the ids are the encoding — so with a leading
             space where the tokenizer takes one, as byte-level BPE does (`" dog"`), and without where it adds it itself,
             as LLaMA 2's does — or its ids' token strings joined (`"Ġdog"`, `"<0x0A>"`).
-        token_ids: For every layer the token id, or list of ids, of each code; `{"range": n}` where code c is token c;
-            None for the default, which is each word encoded alone in layer 0 and the tokenizer's whole vocabulary in
-            the others.
+        token_ids: For every layer the token id, or list of ids, of each code; `{"range": n}` where code c is token c,
+            `{"range": 0}` where a layer above 0 has no ids in this vocabulary; None for the default, which is each word
+            encoded alone in layer 0 and the tokenizer's whole vocabulary in the others.
         vq_strides: Latent frames that a code of each layer spans.
         template: How few-shot prompts are written for this model.
 
@@ -139,6 +139,44 @@ class LLMCodecProcessor(ProcessorMixin):
                 "the tokenizer of the language model that the codec was made for."
             )
         SegmentEncoder(tokenizer, self._segment_encoder.words, self._vocabulary.tables[0])
+
+    def for_tokenizer(self, tokenizer: PreTrainedTokenizerBase, template: Template = None) -> "LLMCodecProcessor":
+        """The same words in the ids of another tokenizer, for any language model that reads text.
+
+        A word is written as that tokenizer writes a word after a space, by as many ids as it takes. The codes of the
+        other layers are ids of the codec's own vocabulary, so only layer 0 can be written and read.
+
+        Args:
+            tokenizer: The other language model's.
+            template: How prompts are written for it; by default as here, but for the space before words and texts: it
+                belongs to them where the tokenizer does not put it there itself.
+
+        Returns:
+            A processor of layer 0; `save_pretrained` saves it like any other.
+
+        Raises:
+            ValueError: If two words would have the same ids.
+        """
+        words = words_for(self, tokenizer)
+        template = respaced(self.template, self.tokenizer, tokenizer) if template is None else template
+        tables = [None, *[{"range": 0}] * (self.num_layers - 1)]
+        return type(self)(self.feature_extractor, tokenizer, words, tables, self.vq_strides, template)
+
+    def fitting(self, tokenizer: PreTrainedTokenizerBase) -> "LLMCodecProcessor":
+        """This processor where a tokenizer gives its words their ids, else the one `for_tokenizer`; it says so.
+
+        Raises:
+            ValueError: As `for_tokenizer`.
+        """
+        try:
+            self.check_tokenizer(tokenizer)
+        except ValueError:
+            logger.warning(
+                f"The codec's words are written in the tokens of {tokenizer.name_or_path or 'another tokenizer'}, not "
+                f"of {self.tokenizer.name_or_path or 'its own'}: layer 0 alone can be read and written."
+            )
+            return self.for_tokenizer(tokenizer)
+        return self
 
     # ---- Codes, ids and words
 
@@ -259,112 +297,6 @@ class LLMCodecProcessor(ProcessorMixin):
                 ids += self.codes_to_ids(as_tensor(segment, ndim=2), layers, layout)
         return ids
 
-    def few_shot_prompt(
-        self,
-        examples: Iterable[tuple[Content, Content]],
-        query: Content,
-        labels: Sequence[str] | None = None,
-        instruction: bool | str = True,
-        repeats: int = 1,
-        layers: Layers = PROMPT_LAYERS,
-        layout: str = DEFAULT_LAYOUT,
-        template: Template = None,
-    ) -> list[int]:
-        """The ids of a few-shot prompt, to which the language model's continuation is the query's output.
-
-        With the default template and LLaMA 2's tokenizer it is the original's prompt, id for id (arXiv 2406.10056). It
-        is `few_shot_support` and `few_shot_query`, one after the other.
-
-        Args:
-            examples: The demonstrations in order, pairs of an input and an output. Both may be a clip's codes or a text
-                (a label): understanding takes codes and labels, generation texts or codes and codes.
-            query: The input to answer, codes or a text.
-            labels: The options that the instruction names; by default the demonstrations' labels, each once, in order
-                of appearance.
-            instruction: Whether the template's instruction comes first; or another text to come first.
-            repeats: How many times the whole list of demonstrations is written (the "repeats" of Frozen, Tsimpoukelli
-                et al. 2021, which the paper takes over).
-            layers: The clips' layers to write; None for all.
-            layout: Their layout.
-            template: A template or its fields, in place of the processor's.
-
-        Returns:
-            The ids, with the beginning-of-sequence token if the tokenizer puts one in front by itself.
-
-        Raises:
-            ValueError: If a demonstration is no pair, if the instruction has no labels to name, if `repeats` is below
-                1, or for codes that `codes_to_ids` refuses.
-        """
-        support = self.few_shot_support(examples, labels, instruction, repeats, layers, layout, template)
-        return support + self.few_shot_query(query, layers, layout, template)
-
-    def few_shot_support(
-        self,
-        examples: Iterable[tuple[Content, Content]],
-        labels: Sequence[str] | None = None,
-        instruction: bool | str = True,
-        repeats: int = 1,
-        layers: Layers = PROMPT_LAYERS,
-        layout: str = DEFAULT_LAYOUT,
-        template: Template = None,
-    ) -> list[int]:
-        """What the prompts of one support set begin with: instruction and demonstrations.
-
-        Args, Returns and Raises: as `few_shot_prompt`.
-        """
-        segments = self._template(template).support_segments(examples, labels, instruction, repeats)
-        return self._segment_encoder.leading_ids() + self.segments_to_ids(segments, layers, layout)
-
-    def few_shot_query(
-        self,
-        query: Content,
-        layers: Layers = PROMPT_LAYERS,
-        layout: str = DEFAULT_LAYOUT,
-        template: Template = None,
-    ) -> list[int]:
-        """What follows `few_shot_support` in a prompt: the query, up to where its output begins.
-
-        Args, Returns and Raises: as `few_shot_prompt`.
-        """
-        return self.segments_to_ids(self._template(template).query_segments(query), layers, layout)
-
-    def label_ids(self, label: str, template: Template = None) -> list[int]:
-        """The ids that a language model writes for a label after a few-shot prompt, with what ends it.
-
-        Args:
-            label: The label.
-            template: As in `few_shot_prompt`.
-
-        Returns:
-            The ids of the label and of its end.
-
-        Raises:
-            ValueError: If the template leaves the end to the tokenizer's end-of-sequence token, and it has none.
-        """
-        if not isinstance(label, str):
-            raise TypeError(f"`label` takes a text, got {label!r:.60}.")
-        template = self._template(template)
-        text = template.written(label)
-        if template.label_end is not None:
-            return self.segments_to_ids([text, template.label_end])
-        if self.tokenizer.eos_token_id is None:
-            raise ValueError("The tokenizer has no end-of-sequence token: give the template a `label_end`.")
-        return self.segments_to_ids([text]) + [self.tokenizer.eos_token_id]
-
-    def output_end_ids(self, template: Template = None) -> set[int]:
-        """The ids with which a language model can end an output of open length.
-
-        Args:
-            template: As in `few_shot_prompt`.
-
-        Returns:
-            The first id of what follows an output in a prompt, and the tokenizer's end-of-sequence token, of those that
-            exist.
-        """
-        before, _, after = self._template(template).around
-        following = self.segments_to_ids([after, before])[:1]
-        return {i for i in [*following, self.tokenizer.eos_token_id] if i is not None}
-
     def audio_grammar(
         self,
         min_groups: int,
@@ -389,16 +321,13 @@ class LLMCodecProcessor(ProcessorMixin):
         Raises:
             ValueError: If `min_groups` is below 1 or above `max_groups`, or if nothing can end a clip of open length.
         """
-        layers = self.code_layout.check_layers(layers)
+        layers = self._vocabulary.check_layers(layers)
         check_layout(layout)
         tables = [self._vocabulary.tables[layer] for layer in layers]
         min_groups = check_groups("min_groups", min_groups)
         max_groups = min_groups if max_groups is None else check_groups("max_groups", max_groups, min_groups)
         end_ids = self.output_end_ids(template)
         return AudioGrammar(tables, self.code_layout.counts(layers), layout, min_groups, max_groups, end_ids)
-
-    def _template(self, template: Template) -> FewShotTemplate:
-        return self.template if template is None else FewShotTemplate.make(template)
 
     def __call__(
         self,

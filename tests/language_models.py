@@ -1,8 +1,9 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""A language model whose every probability is written by hand."""
+"""A language model whose every probability is written by hand, and a tokenizer of another vocabulary."""
 
 import torch
-from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import DynamicCache, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
@@ -42,3 +43,12 @@ def full_pass(model, prompt, continuation):
         logits = model(torch.tensor([prompt + continuation])).logits[0]
     log_probs = logits[len(prompt) - 1 : -1].log_softmax(-1)
     return sum(log_probs[i, token].item() for i, token in enumerate(continuation))
+
+
+def bytes_alone(**kwargs) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer without merges: a word takes an id a byte, and one for the space before it."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate([*alphabet, "<eos>"])}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", **kwargs)

@@ -5,7 +5,7 @@ completions API that takes prompts as id lists answers our requests (vLLM, llama
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
 from typing import Any, TypeVar
@@ -46,7 +46,8 @@ MAX_QUOTE = 500  # characters of a server's answer in an error
 
 class CompletionsServer:
     """
-    Answers requests by a server of the OpenAI-compatible completions API; a [`~requests_llm_codec.Backend`].
+    Answers requests by a server of the OpenAI-compatible completions API; a [`~requests_llm_codec.Backend`]. Of models
+    that are served for chat alone, `chat` asks conversations.
 
     Ids go to the server as ids, one request a prompt, and come back as ids. A few requests run at once; one that fails
     for a reason that may pass (no connection, a time limit, 408, 409, 429, 5xx) is sent again, after the seconds that
@@ -161,6 +162,43 @@ class CompletionsServer:
         if not requests:
             return []
         return self._answer_all(self._scores, requests, progress)
+
+    def chat(
+        self,
+        conversations: Sequence[Sequence[Mapping[str, str]]],
+        max_new_tokens: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[str]:
+        """
+        The most probable answers to conversations, by the API's route for chat, where a server has no other.
+
+        Clips go as words: `processor.messages_to_text(processor.few_shot_messages(…))` writes such a conversation for
+        any language model. The server puts its own chat template around them.
+
+        Args:
+            conversations (`Sequence`): Messages of each, with a `role` and a `content` that is a text.
+            max_new_tokens (`int`): Tokens that an answer has at most.
+            progress (`Callable`, *optional*): Called with 1 for each conversation answered, in this thread.
+
+        Raises:
+            ConnectionError: where no server answers.
+            TimeoutError: where the time limit passed.
+            RuntimeError: where the server refuses, or its answer holds no message.
+        """
+        return self._answer_all(lambda messages: self._converse(messages, max_new_tokens), conversations, progress)
+
+    def _converse(self, messages: Sequence[Mapping[str, str]], max_new_tokens: int) -> str:
+        fields = {"max_tokens": max_new_tokens, "temperature": 0}  # what else is neutral, not every chat API takes
+        body = {"model": self._model, "messages": [dict(message) for message in messages], **fields}
+        answer = self._post("/chat/completions", body)
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        message = choices[0].get("message") if choices and isinstance(choices[0], dict) else None
+        if not isinstance(message, dict):
+            raise RuntimeError(
+                f"The server at {self.url} answered a conversation without a message: {self._quote(answer)}. Does it "
+                "serve chat?"
+            )
+        return message.get("content") or ""
 
     def _scores(self, request: ScoreRequest) -> torch.FloatTensor:
         score = self._score_next_ids if self._is_llama_cpp else self._score_in_prompt

@@ -21,6 +21,8 @@ GENERATED = {
     "prefix_match": "free text, greedy, 16 tokens at most: right if it begins with the label",
     "uniaudio": "the original's way: as `prefix_match`, and where an instruction is given the ids at each position are "
     "those that any label has there (UniAudio 1.5, arXiv 2406.10056)",
+    "chat": "as `prefix_match`, where the demonstrations are turns of a conversation, written by the language model's "
+    "chat template or, of a server, sent in words",
 }
 UNIAUDIO_TOKENS = 16
 SHUFFLED = "support_shuffled"  # whose references also stand in a query's place, for the control of shuffled words
@@ -111,11 +113,16 @@ class Prompts:
         self.label_texts, self.label_ids = texts, [processor.label_ids(text) for text in texts]
         self.instruction = task.instruction
         shown = [("" if silent else clip, task.label_text(label)) for clip, label in self.examples]
-        self.support = processor.few_shot_support(shown, texts, task.instruction, task.repeats, **self.layers)
+        self.asked = {"labels": texts, "instruction": task.instruction, "repeats": task.repeats}
+        self.shown, self.support = shown, processor.few_shot_support(shown, **self.asked, **self.layers)
 
     def whole(self, query) -> list[int]:
         """The prompt of a query: its codes, or a text."""
         return self.support + self.processor.few_shot_query(query, **self.layers)
+
+    def conversation(self, query) -> list[dict]:
+        """The prompt of a query as turns of a conversation."""
+        return self.processor.few_shot_messages(self.shown, query, **self.asked)
 
     def request(self, query) -> ScoreRequest:
         """How probable is each label after the prompt of a query?"""
@@ -181,6 +188,9 @@ def score_labels(
 
 def _generate(queries: Sequence, prompts: Prompts, backend: Backend, way: str) -> list[str | None]:
     """The labels that the model writes after each query's prompt; None where it writes none of them."""
+    if way == "chat":
+        texts = _converse([prompts.conversation(query) for query in queries], prompts, backend)
+        return [match_prefix(text, prompts.labels, prompts.label_texts) for text in texts]
     constraint, tokens = None, UNIAUDIO_TOKENS
     if way == "generated":
         constraint, tokens = LabelTrie(prompts.label_ids), max(map(len, prompts.label_ids))
@@ -195,6 +205,17 @@ def _generate(queries: Sequence, prompts: Prompts, backend: Backend, way: str) -
         return [prompts.labels[constraint.label(ids)] for ids in answers]
     texts = prompts.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [match_prefix(text, prompts.labels, prompts.label_texts) for text in texts]
+
+
+def _converse(conversations: Sequence[list[dict]], prompts: Prompts, backend: Backend) -> list[str]:
+    """The texts with which a language model answers conversations, greedily."""
+    processor, layers = prompts.processor, prompts.layers
+    if hasattr(backend, "chat"):
+        return backend.chat([processor.messages_to_text(c, **layers) for c in conversations], UNIAUDIO_TOKENS)
+    ids = processor.apply_chat_template(conversations, add_generation_prompt=True, tokenize=True, **layers)
+    end = (processor.tokenizer.eos_token_id,) if processor.tokenizer.eos_token_id is not None else ()
+    answers = backend.generate([GenerateRequest(prompt, UNIAUDIO_TOKENS, stop_ids=end) for prompt in ids])
+    return processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
 
 
 def match_prefix(text: str, labels: Sequence[str], label_texts: Sequence[str]) -> str | None:

@@ -95,7 +95,7 @@ def make_systems(config: EvaluationConfig) -> Systems:
         server = CompletionsServer(config.server, config.language_model, api_key=key, tokenizer=processor.tokenizer)
         return Systems(codec, processor, server, names | {"language_model": config.language_model or "of a server"})
     path = config.language_model or str(default_language_model())
-    model = load_language_model(path, processor, device, config.dtype)
+    model, processor = load_language_model(path, processor, device, config.dtype)
     names["language_model"] = config.language_model or EMBEDDED["language_model"]
     return Systems(codec, processor, InProcessBackend(model, config.batch_size), names)
 

@@ -150,6 +150,23 @@ def test_the_original_way_and_free_text(task, systems, processor):
         assert {"text_only", "shuffled_labels", "shuffled_words"} <= set(records[0]["predictions"])
 
 
+def test_a_chat_server_is_asked_in_words(task, systems):
+    """The conversation ends with the query's words; what it answers is read like free text."""
+    block, codes = block_of(task, systems)
+
+    class Chat:
+        def chat(self, conversations, max_new_tokens):
+            last = [conversation[-1] for conversation in conversations]
+            assert all(message["role"] == "user" for message in last)
+            texts = [systems.processor.codes_to_text(codes[episode.query], 0) for episode in block]
+            if len(last) == len(block) and last[0]["content"]:
+                assert [message["content"] for message in last] == texts
+            return ["low, I think"] * len(last)
+
+    records = answer_labels(block, codes, systems.processor, Chat(), task, "chat")
+    assert {record["predictions"]["chat"] for record in records} == {"low"}
+
+
 def test_what_a_text_begins_with():
     assert match_prefix(" kick drum\n", ["k", "d"], ["kick", "kick drum"]) == "d"  # the longest
     assert match_prefix("kicks", ["k", "d"], ["kick", "kick drum"]) == "k"

@@ -127,8 +127,8 @@ def test_one_rule_of_scoring():
 
 
 def test_a_language_model_is_loaded_where_it_fits(language_model_dir, processor, tmp_path):
-    model = load_language_model(str(language_model_dir), processor, "cpu", torch.bfloat16)
-    assert model.dtype == torch.bfloat16 and not model.training
+    model, found = load_language_model(str(language_model_dir), processor, "cpu", torch.bfloat16)
+    assert found is processor and model.dtype == torch.bfloat16 and not model.training
     small = LlamaConfig(vocab_size=100, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
     LlamaForCausalLM(small).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)

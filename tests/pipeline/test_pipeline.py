@@ -11,11 +11,12 @@ import soundfile as sf
 import torch
 from conftest import tiny_tokenizer
 from datasets import Dataset
-from language_models import full_pass
+from language_models import bytes_alone, full_pass
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 import llm_codec_hf
+from llm_codec_hf.processing_llm_codec import LLMCodecProcessor
 from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, calibrated, shuffled_queries
 
 
@@ -144,6 +145,31 @@ def test_language_model_by_folder(codec_dir, language_model_dir, pipe):
     assert loaded(tone(300), examples=EXAMPLES) == pipe(tone(300), examples=EXAMPLES)
 
 
+def test_a_language_model_of_another_vocabulary(codec, processor, codec_dir, tmp_path):
+    """It reads the words of layer 0 in its own tokens; the pipeline saves the codec's words."""
+    tokenizer = bytes_alone()
+    torch.manual_seed(0)
+    size = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    other = LlamaForCausalLM(LlamaConfig(num_attention_heads=4, max_position_embeddings=2048, **size))
+    other.save_pretrained(tmp_path / "other")
+    tokenizer.save_pretrained(tmp_path / "other")
+    pipe = pipeline("audio-fewshot", model=str(codec_dir), language_model=str(tmp_path / "other"))
+    answer = pipe(tone(300), examples=EXAMPLES, scoring="raw")
+    words = processor.for_tokenizer(tokenizer)
+    low, high, query = (
+        codec.encode(torch.from_numpy(x)[None, None]).audio_codes[0]
+        for x in (EXAMPLES[0][0], EXAMPLES[1][0], tone(300))
+    )
+    prompt = words.few_shot_prompt([(low, "low"), (high, "high")], query)
+    expected = [full_pass(other, prompt, words.label_ids(label)) for label in ("low", "high")]
+    by_label = {entry["label"]: entry["score"] for entry in answer}
+    assert [by_label["low"], by_label["high"]] == pytest.approx(torch.tensor(expected).softmax(-1).tolist(), abs=1e-4)
+    with pytest.raises(ValueError, match=r"token ids of the codec's own language model.*layers=\(0,\)"):
+        pipe(tone(300), examples=EXAMPLES, layers=(0, 1))
+    pipe.save_pretrained(tmp_path / "saved")
+    assert LLMCodecProcessor.from_pretrained(tmp_path / "saved").token_ids == processor.token_ids
+
+
 def test_tokenizer_without_a_pad_token_batches(codec, processor, language_model):
     """As LLaMA 2's."""
     processor.tokenizer.pad_token, before = None, processor.tokenizer.pad_token
@@ -168,8 +194,9 @@ def test_what_does_not_fit_is_refused(codec, processor, language_model, language
     )
     other = AutoTokenizer.from_pretrained(tmp_path)
     assert other(" aa").input_ids != tiny_tokenizer()(" aa").input_ids
-    with pytest.raises(ValueError, match="does not fit the codec's word list"):
-        pipeline("audio-fewshot", model=codec, processor=processor, language_model=language_model, tokenizer=other)
+    models = {"model": codec, "processor": processor, "language_model": language_model}
+    fitted = pipeline("audio-fewshot", **models, tokenizer=other).processor  # it is asked in its own ids
+    assert fitted.codes_to_ids(torch.zeros(fitted.codes_per_group, 1).long(), 0) == other(processor.words[0]).input_ids
 
 
 def test_bad_examples_are_refused(pipe):

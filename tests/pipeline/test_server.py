@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 
 from llm_codec_hf import embedded
 from llm_codec_hf.requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
@@ -177,6 +177,22 @@ def test_llama_cpp_scores_as_when_it_has_to_write_the_continuation(llama_cpp, to
 
 
 @pytest.mark.e2e
+def test_llama_cpp_converses_as_the_model_in_this_process(llama_cpp, tokenizer, language_model):
+    """What it answers to a conversation of a codec's words is what the model finds most probable after the template."""
+    processor = AutoProcessor.from_pretrained(embedded.default_codec())
+    bark, meow = (torch.full((processor.codes_per_group, 4), code) for code in (5, 9))
+    messages = processor.few_shot_messages([(bark, "dog"), (meow, "cat"), (bark, "dog")], meow, labels=["dog", "cat"])
+    conversation = processor.messages_to_text(messages)
+    ids = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
+    heard = []
+    (answer,) = CompletionsServer(llama_cpp + "/v1").chat([conversation], 8, heard.append)
+    assert heard == [1]
+    for token_id in tokenizer(answer, add_special_tokens=False)["input_ids"]:
+        log_probs = in_process_logprobs(language_model, ids)[-1]
+        assert log_probs[token_id] > log_probs.max() - 1  # llama.cpp rounds activations to 8 bits
+        ids = [*ids, token_id]
+
+
 def test_llama_cpps_refusals_are_in_the_error(llama_cpp):
     server = CompletionsServer(llama_cpp + "/v1", max_retries=0)
     with pytest.raises(RuntimeError, match="answered 400: .*invalid tokens"):
@@ -192,9 +208,10 @@ def test_llama_cpps_refusals_are_in_the_error(llama_cpp):
 
 class StandIn:
     """
-    A server in a thread that answers `/v1/completions`, and llama.cpp's `/completion`, by a function of the request's
-    body, which returns a dict, or a status, a dict or text, and headers. What a client asks first, which tells servers
-    apart, is answered as vLLM does. It keeps the bodies of the other requests, and counts the most that it had at once.
+    A server in a thread that answers `/v1/completions`, that for chat, and llama.cpp's `/completion`, by a function of
+    the request's body, which returns a dict, or a status, a dict or text, and headers. What a client asks first, which
+    tells servers apart, is answered as vLLM does. It keeps the bodies of the other requests, and counts the most that
+    it had at once.
     """
 
     def __init__(self, answer, models=("stand-in",), first=None):
@@ -224,8 +241,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         stand_in = self.stand_in
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == ("/completion" if "return_tokens" in body else "/v1/completions")
-        if body["prompt"] == [0]:
+        chat = "/v1/chat/completions" if "messages" in body else "/v1/completions"
+        assert self.path == ("/completion" if "return_tokens" in body else chat)
+        if body.get("prompt") == [0]:
             return self.reply(200, stand_in.first)
         with stand_in.lock:
             stand_in.bodies.append(body)
@@ -545,3 +563,18 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ImportError, match=r"pip install 'llm-codec-hf\[server\]'"):
         CompletionsServer("http://127.0.0.1:8000/v1")
+
+
+def test_a_conversation_goes_to_the_chat_route():
+    conversations = [[{"role": "user", "content": f"word {i}"}] for i in range(3)]
+
+    def answer(body):
+        return {"choices": [{"message": {"role": "assistant", "content": body["messages"][0]["content"] + "!"}}]}
+
+    with StandIn(answer) as stand_in:
+        server = CompletionsServer(stand_in.url)
+        assert server.chat(conversations, 5) == ["word 0!", "word 1!", "word 2!"]
+        assert all(body["max_tokens"] == 5 and body["temperature"] == 0 for body in stand_in.bodies)
+    with StandIn(lambda body: choice()) as stand_in:
+        with pytest.raises(RuntimeError, match="answered a conversation without a message: .*Does it serve chat"):
+            CompletionsServer(stand_in.url, max_retries=0).chat(conversations[:1], 5)

@@ -1,0 +1,1 @@
+../../conversation_llm_codec.py

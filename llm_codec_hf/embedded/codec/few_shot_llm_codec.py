@@ -1,0 +1,1 @@
+../../few_shot_llm_codec.py

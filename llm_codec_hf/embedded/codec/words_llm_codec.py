@@ -1,0 +1,1 @@
+../../words_llm_codec.py
