@@ -31,6 +31,7 @@ EXAMPLES = (
     "evaluate clips/ --server http://127.0.0.1:8000/v1 --output_dir results",
 )
 LAUNCHED = "LLM_CODEC_LAUNCHED"  # set in the processes that `launch` starts
+FLAGS = ("no_instruction", "no_baselines")
 HIDDEN = ("root", "audio_root", "output_dir")  # folders of one machine, which say nothing to others
 
 
@@ -45,10 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "override",
     )
     parser.add_argument("--list", action="store_true", help="print the tasks that ship with the package")
-    add_fields(parser, config, skip=("tasks", "no_instruction"))
-    # without a value of its own, which could be a task that follows
-    flag = next(field for field in dataclasses.fields(config) if field.name == "no_instruction")
-    parser.add_argument("--no_instruction", action="store_true", default=argparse.SUPPRESS, help=flag.metadata["help"])
+    add_fields(parser, config, skip=("tasks", *FLAGS))
+    for field in dataclasses.fields(config):
+        if field.name in FLAGS:  # without a value of its own, which could be a task that follows
+            text = field.metadata["help"]
+            parser.add_argument(f"--{field.name}", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,14 +4,16 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from os.path import commonprefix
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, ProcessorMixin, TopPLogitsWarper
 
 from .caches_llm_codec import branch, repeated
+from .heads_llm_codec import HeadOutputs
 from .passes_llm_codec import Passes, Way, embedding_entries, tree
-from .requests_llm_codec import GenerateRequest, LanguageModelError, ScoreRequest
+from .requests_llm_codec import GenerateRequest, LanguageModelError, Observation, ScoreRequest
 
 # Options of `from_pretrained` that say where a repository is, for the tokenizer as for the model
 OF_THE_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
@@ -97,6 +99,7 @@ class InProcessBackend:
         self.batch_size, self.tokens_at_once = batch_size, tokens_at_once
         self._passes, self._way, self._turns = Passes(model), Way.PACKED, -1
         self._known: tuple[list[int], Cache | None] = ([], None)
+        self._heads: HeadOutputs | None = None
 
     # ---- What is asked
 
@@ -135,10 +138,49 @@ class InProcessBackend:
             LanguageModelError: where the model cannot answer, and where a score is NaN or infinite.
         """
         answers: list[torch.FloatTensor | None] = [None] * len(requests)
+        for rows, scores, _, _ in self._answers(requests):
+            for row, i in enumerate(rows):
+                answers[i] = scores[row].clone()
+            if progress is not None:
+                progress(len(rows))
+        return answers
+
+    @torch.no_grad()
+    def observe(self, requests: Sequence[ScoreRequest], heads: bool = False) -> list[Observation]:
+        """
+        What `score` gives, with what else the same passes say where each prompt ends.
+
+        Args:
+            requests (`Sequence[ScoreRequest]`): Prompts, and the continuations of each.
+            heads (`bool`, defaults to `False`): Whether attention heads are listened to.
+
+        Raises:
+            ValueError: for a request longer than the model's context.
+            LanguageModelError: as `score`, and for a model whose heads are not found.
+        """
+        if heads and self._heads is None:
+            self._heads = HeadOutputs(self.model)
+        answers: list[Observation | None] = [None] * len(requests)
+        for rows, scores, following, outputs in self._answers(requests, True, self._heads if heads else None):
+            for row, i in enumerate(rows):
+                seen = outputs[row].clone() if heads else None
+                answers[i] = Observation(scores[row].clone(), following[row].clone(), seen)
+        return answers
+
+    def _answers(
+        self, requests: Sequence[ScoreRequest], observed: bool = False, heads: HeadOutputs | None = None
+    ) -> Iterator[tuple[list[int], torch.FloatTensor, torch.FloatTensor | None, torch.FloatTensor | None]]:
+        """Batches: indices of requests, scores of their continuations, log-probabilities of what follows, and heads."""
         for rows, rests, past in self._batches(requests):
             continuations = requests[rows[0]].continuations
             scores, done = torch.zeros(len(rows), len(continuations)), set()
-            for logits, slots in self._tables(rests, past, [ids[:-1] for ids in continuations], requests[rows[0]]):
+            following, outputs = None, None
+            for logits, slots, seen in self._tables(
+                rests, past, [ids[:-1] for ids in continuations], requests[rows[0]], heads
+            ):
+                if observed and following is None:
+                    following = logits[:, 0].float().log_softmax(dim=-1).cpu()
+                    outputs = heads.split(seen) if heads else None
                 picks = [
                     (k, slots[beginning], ids[n])
                     for k, ids in enumerate(continuations)
@@ -152,11 +194,7 @@ class InProcessBackend:
                     picked = logits[:, slot, ids].float() - normalizers[:, slot]
                     scores.index_add_(1, k, picked.cpu())
             self._check_scores(scores)
-            for row, i in enumerate(rows):
-                answers[i] = scores[row].clone()
-            if progress is not None:
-                progress(len(rows))
-        return answers
+            yield rows, scores, following, outputs
 
     @torch.no_grad()
     def generate(
@@ -268,44 +306,48 @@ class InProcessBackend:
     # ---- Passes
 
     def _tables(
-        self, rests: list[list[int]], past: Cache | None, paths: list[list[int]], request: ScoreRequest
-    ) -> Iterator[tuple[torch.Tensor, dict[tuple[int, ...], int]]]:
+        self,
+        rests: list[list[int]],
+        past: Cache | None,
+        paths: list[list[int]],
+        request: ScoreRequest,
+        heads: HeadOutputs | None = None,
+    ) -> Iterator[tuple[torch.Tensor, dict[tuple[int, ...], int], list[torch.Tensor]]]:
         """
         Logits `(rows, slots, vocabulary)` after each row and after each beginning of the paths behind it, some paths at
-        a time, and the slot of each beginning.
+        a time, and the slot of each beginning; slot 0 of the first is after the row, where heads are listened to.
         """
         beginnings, rows = tree(paths), len(rests)
         inner = {beginning[:-1] for beginning in beginnings}
         ends = sorted((beginning for beginning in beginnings if beginning not in inner), key=len)  # for little padding
         steps, context = max(map(len, ends), default=0), self._passes.context or float("inf")
-        if self._way is Way.PACKED and len(request.prompt) + len(beginnings) <= context:
-            for some in _parts(ends, max(1, self._positions // rows // max(1, steps))):
-                logits, _ = self._passes(rests, None if past is None else branch(past), share=False, paths=some)
-                yield logits, {(): 0} | {node: i + 1 for i, node in enumerate(tree(some))}
-            return
-        kept = steps + 1 if self._passes.keeps_logits else request.longest
-        size = max(1, min(self.tokens_at_once // (rows * request.longest), self._positions // (rows * kept)))
-        first = 0  # how much of a path is read before the rows of labels are
-        if self._way > Way.WHOLE:
-            logits, past = self._passes(rests, past)
-            yield logits, {(): 0}
-            if not ends:
+        with heads.at(len(rests[0]) - 1) if heads else nullcontext([]) as seen:
+            if self._way is Way.PACKED and len(request.prompt) + len(beginnings) <= context:
+                for some in _parts(ends, max(1, self._positions // rows // max(1, steps))):
+                    logits, _ = self._passes(rests, None if past is None else branch(past), share=False, paths=some)
+                    yield logits, {(): 0} | {node: i + 1 for i, node in enumerate(tree(some))}, seen
+                    seen.clear()
                 return
-            first = 1
-        for some in _of_like_length(ends or [()], size, rows):
+            kept = steps + 1 if self._passes.keeps_logits else request.longest
+            size = max(1, min(self.tokens_at_once // (rows * request.longest), self._positions // (rows * kept)))
+            if self._way is Way.WHOLE:
+                for some in _of_like_length(ends or [()], size, rows):
+                    steps, tails = len(some[-1]), _padded(some)
+                    ids = [row + tail for row in rests for tail in tails]
+                    logits, _ = self._passes(ids, keep=steps + 1, share=False)
+                    yield logits.reshape(rows, -1, logits.shape[-1]), _slots(some, 0), [x[:: len(tails)] for x in seen]
+                    seen.clear()
+                return
+            logits, past = self._passes(rests, past)
+            yield logits, {(): 0}, seen
+        if not ends:
+            return
+        for some in _of_like_length(ends, size, rows):
             steps = len(some[-1])
-            tails = [[*path, *[0] * (steps - len(path))] for path in some]  # padding on the right changes nothing
-            if first:
-                cache = repeated(past, [row for row in range(rows) for _ in some], steps)
-                logits, _ = self._passes(tails * rows, cache, keep=steps)
-            else:
-                logits, _ = self._passes([row + tail for row in rests for tail in tails], keep=steps + 1, share=False)
-            slots = {
-                path[:n]: k * (steps + 1 - first) + n - first
-                for k, path in enumerate(some)
-                for n in range(first, len(path) + 1)
-            }
-            yield logits.reshape(rows, -1, logits.shape[-1]), slots
+            tails = _padded(some)
+            cache = repeated(past, [row for row in range(rows) for _ in some], steps)
+            logits, _ = self._passes(tails * rows, cache, keep=steps)
+            yield logits.reshape(rows, -1, logits.shape[-1]), _slots(some, 1), []
 
     def _generate(
         self, requests: list[GenerateRequest], rests: list[list[int]], past: Cache | None
@@ -358,6 +400,17 @@ class InProcessBackend:
                 f"A prompt with its answer has {longest} tokens, {longest - context} more than the language model's "
                 f"context of {context}: give fewer or shorter examples, or fewer layers."
             )
+
+
+def _padded(paths: list[tuple[int, ...]]) -> list[list[int]]:
+    """Paths, the longest last, as rows of one length: padding on the right changes nothing."""
+    return [[*path, *[0] * (len(paths[-1]) - len(path))] for path in paths]
+
+
+def _slots(paths: list[tuple[int, ...]], first: int) -> dict[tuple[int, ...], int]:
+    """The slot of each beginning of paths that are rows of one length, whose first logits are after `first` ids."""
+    size = len(paths[-1]) + 1 - first
+    return {path[:n]: k * size + n - first for k, path in enumerate(paths) for n in range(first, len(path) + 1)}
 
 
 def _parts(items: list, size: int) -> list[list]:

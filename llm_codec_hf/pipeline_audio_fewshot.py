@@ -25,8 +25,9 @@ from .inputs_llm_codec import (
     several,
     undecoded,
 )
-from .requests_llm_codec import MOST_SEED, GenerateRequest, ScoreRequest
-from .scoring_llm_codec import check_way, references, score
+from .requests_llm_codec import MOST_SEED, GenerateRequest
+from .scoring_llm_codec import check_way, score
+from .support_llm_codec import SupportScorer
 
 DEFAULT_SCORING = "support_shuffled"
 OPTIONS = (
@@ -302,13 +303,8 @@ class AudioFewShotPipeline(Pipeline):
             for i, (clip, _) in enumerate(pairs)
         ]
         codes = self.encode(clips)
-        support["prefix"] = self.processor.few_shot_support(
-            list(zip(codes, names)), support["labels"], instruction, repeats, **support["written"]
-        )
-        support["label_ids"] = [self.processor.label_ids(label) for label in support["labels"]]
-        self.backend.read(support["prefix"])
-        nothing = references(support["scoring"], codes, seed)
-        support["reference"] = self._log_probs(nothing, support) if nothing else None
+        support["scorer"] = self._scorer(codes, names, support, instruction, repeats, seed)
+        support["scorer"].prepare(support["scoring"])
         if single:
             return super().__call__(Clip(audio, "The clip"), support=support)
         if hasattr(values, "__len__"):
@@ -330,11 +326,9 @@ class AudioFewShotPipeline(Pipeline):
 
     def _forward(self, inputs, support):
         clips = inputs["audio"]
-        self.backend.read(support["prefix"])  # another call may have read another since
-        scores = self._log_probs(self.encode(clips if isinstance(clips, list) else [clips]), support)
-        if support["scoring"] != "batch":
-            scores = score(support["scoring"], scores, support["reference"], support["label_ids"])
-        return {"scores": scores}
+        codes = self.encode(clips if isinstance(clips, list) else [clips])
+        way = "raw" if support["scoring"] == "batch" else support["scoring"]  # all clips of the call calibrate
+        return {"scores": support["scorer"].scores(codes, way)[way]}
 
     def postprocess(self, outputs, support):
         scores = outputs["scores"].view(-1)
@@ -348,10 +342,24 @@ class AudioFewShotPipeline(Pipeline):
             raise ValueError("`scoring='batch'` calibrates by the clips that are asked together: pass several.")
         return [ranked(support["labels"], row) for row in score("batch", torch.stack(log_probs))]
 
-    def _log_probs(self, queries, support) -> torch.FloatTensor:
-        """Log-probabilities `(queries, labels)` of the labels after clips' codes or texts."""
-        prompts = [support["prefix"] + self.processor.few_shot_query(q, **support["written"]) for q in queries]
-        return torch.stack(self.backend.score([ScoreRequest(prompt, support["label_ids"]) for prompt in prompts]))
+    def _scorer(self, codes, names, support, instruction, repeats, seed) -> SupportScorer:
+        """Scores queries behind the examples, as the processor writes them."""
+        labels, written = support["labels"], support["written"]
+
+        def write_support(places: Sequence[int]) -> list[int]:
+            pairs = [(codes[place], names[place]) for place in places]
+            return self.processor.few_shot_support(pairs, labels, instruction, repeats, **written)
+
+        return SupportScorer(
+            self.backend,
+            codes,
+            [labels.index(name) for name in names],
+            [self.processor.label_ids(label) for label in labels],
+            write_support,
+            lambda query: self.processor.few_shot_query(query, **written),
+            word_rows=self.processor.codes_per_layer[0],
+            seed=seed,
+        )
 
 
 class Clips(Dataset):

@@ -98,6 +98,22 @@ class GenerateRequest:
         return len(self.prompt) + self.max_new_tokens
 
 
+@dataclass(frozen=True)
+class Observation:
+    """
+    What was seen where a prompt ends.
+
+    Args:
+        log_probs (`torch.FloatTensor`): `(continuations,)`, as `score` gives them.
+        following (`torch.FloatTensor`): `(vocabulary,)`, log-probabilities of the id that comes next.
+        heads (`torch.FloatTensor`, *optional*): `(layers · heads, width)`, what attention heads put out.
+    """
+
+    log_probs: torch.FloatTensor
+    following: torch.FloatTensor
+    heads: torch.FloatTensor | None = None
+
+
 class Backend(Protocol):
     """Answers requests, in their order."""
 

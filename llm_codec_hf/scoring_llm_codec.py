@@ -1,12 +1,13 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """From log-probabilities of labels to scores: raw, by length, and calibrated against what a model prefers anyway."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
-# How labels can be scored; the calibrated ones divide by how probable a label is where nothing is heard.
-SCORINGS = {
+# How labels can be scored by log-probabilities after one reading of the demonstrations; the calibrated ones divide by
+# how probable a label is where nothing is heard.
+PLAIN = {
     "raw": "summed log-probability of the label's ids and of its end",
     "length_normalized": "the same divided by the number of ids (Brown et al. 2020, arXiv 2005.14165, section 2.4)",
     "content_free": "calibrated by queries that say nothing: 'N/A', '[MASK]' and an empty one "
@@ -16,6 +17,21 @@ SCORINGS = {
     "batch": "calibrated by the other queries of the same demonstrations "
     "(batch calibration, Zhou et al. 2023, arXiv 2309.17249)",
 }
+# Further ways, of `support_llm_codec`; what they are made of stands in `neighbours_llm_codec`.
+FURTHER = {
+    "knn": "the demonstration after which the language model expects the most similar next id (kNN prompting, Xu et "
+    "al. 2023, arXiv 2303.13824)",
+    "heads": "the nearest class centroid in the outputs of those attention heads that tell the demonstrations apart "
+    "best (after CALM, arXiv 2602.07077)",
+    "orders": "`support_shuffled`, the mean of a few orders of the demonstrations (Lu et al. 2022, arXiv 2104.08786)",
+    "retrieved": "`raw`, behind those demonstrations alone that share the most words with the query, the nearest last "
+    "(Liu et al. 2022, arXiv 2101.06804)",
+    "supervised": "an affine map of the log-probabilities per label, learned on demonstrations that were left out of "
+    "the prompt (supervised calibration, arXiv 2505.23783)",
+    "blend": "`support_shuffled`, and the share of words in common with the nearest demonstration of each label, "
+    "weighted by what is right on demonstrations that were left out of the prompt",
+}
+SCORINGS = {**PLAIN, **FURTHER}
 CONTENT_FREE = ("N/A", "[MASK]", "")
 REFERENCES = 8  # queries of shuffled words that a support set is calibrated by
 
@@ -50,7 +66,7 @@ def score(
     Scores of labels by a way of scoring: the one rule of the pipeline and of the evaluation.
 
     Args:
-        way (`str`): A key of [`SCORINGS`].
+        way (`str`): A key of [`PLAIN`].
         log_probs (`torch.FloatTensor`): Log-probabilities `(queries, labels)` of the labels after each query.
         reference (`torch.FloatTensor`, *optional*): The like after each of what [`references`] gives, `(n, labels)`.
         continuations (`Sequence`, *optional*): The token ids of each label, for `"length_normalized"`.
@@ -61,7 +77,7 @@ def score(
     Raises:
         ValueError: for a way that does not exist, and where the way needs what was not given.
     """
-    check_way(way)
+    check_way(way, PLAIN)
     if way == "raw":
         return log_probs
     if way == "length_normalized":
@@ -83,7 +99,7 @@ def references(way: str, support: Sequence[torch.LongTensor], seed: int = 0) -> 
     that the first query is scored as the last one is.
 
     Args:
-        way (`str`): A key of [`SCORINGS`].
+        way (`str`): A key of [`PLAIN`].
         support (`Sequence[torch.LongTensor]`): Codes of the demonstrations, `(codes_per_group, groups)` each.
         seed (`int`, defaults to 0): Seed of the random order of words.
 
@@ -94,7 +110,7 @@ def references(way: str, support: Sequence[torch.LongTensor], seed: int = 0) -> 
     Raises:
         ValueError: for a way that does not exist, and for no demonstrations.
     """
-    check_way(way)
+    check_way(way, PLAIN)
     if way == "content_free":
         return list(CONTENT_FREE)
     if way != "support_shuffled":
@@ -105,10 +121,10 @@ def references(way: str, support: Sequence[torch.LongTensor], seed: int = 0) -> 
     return shuffled_queries(support, groups, REFERENCES, seed)
 
 
-def check_way(way: str) -> None:
+def check_way(way: str, ways: Collection[str] = SCORINGS) -> None:
     """Raises a ValueError for a way of scoring that does not exist."""
-    if not isinstance(way, str) or way not in SCORINGS:
-        raise ValueError(f"`scoring` is one of {', '.join(SCORINGS)}; got {way!r}.")
+    if not isinstance(way, str) or way not in ways:
+        raise ValueError(f"`scoring` is one of {', '.join(ways)}; got {way!r}.")
 
 
 def shuffled_queries(support: Sequence[torch.LongTensor], groups: int, count: int, seed: int) -> list[torch.LongTensor]:
@@ -135,6 +151,8 @@ def shuffled_queries(support: Sequence[torch.LongTensor], groups: int, count: in
 
 __all__ = [
     "CONTENT_FREE",
+    "FURTHER",
+    "PLAIN",
     "REFERENCES",
     "SCORINGS",
     "calibrated",

@@ -12,7 +12,9 @@ import torch
 from ..grammar_llm_codec import LabelTrie, UniAudioLabelMask
 from ..processing_llm_codec import LLMCodecProcessor
 from ..requests_llm_codec import Backend, GenerateRequest, ScoreRequest
-from ..scoring_llm_codec import SCORINGS, references, score
+from ..scoring_llm_codec import PLAIN, SCORINGS, references
+from ..support_llm_codec import SHUFFLED, SupportScorer
+from .baselines import Features, baseline_answers
 from .episodes import Episode
 from .tasks import Task
 
@@ -25,7 +27,6 @@ GENERATED = {
     "chat template or, of a server, sent in words",
 }
 UNIAUDIO_TOKENS = 16
-SHUFFLED = "support_shuffled"  # whose references also stand in a query's place, for the control of shuffled words
 
 
 def answer_labels(
@@ -36,6 +37,8 @@ def answer_labels(
     task: Task,
     scoring: str,
     generated: Sequence[str] = (),
+    scorings: Sequence[str] = (),
+    features: Features | None = None,
 ) -> list[dict]:
     """
     Answers episodes that have their demonstrations in common.
@@ -49,6 +52,8 @@ def answer_labels(
         scoring: The way of scoring that the controls are scored by too; or one of `generated`, and then nothing is
             scored, as of a server that does not tell log-probabilities.
         generated: Ways of answering by generation besides, keys of `GENERATED`.
+        scorings: Ways of scoring besides `scoring` and the plain ones, keys of `SCORINGS`.
+        features: Features of every clip, for the baselines without a language model; None for none.
 
     Returns:
         `list[dict]`: a record an episode, as `episodes.jsonl` has it.
@@ -60,7 +65,7 @@ def answer_labels(
     silent = Prompts(first, codes, processor, task, silent=True)
     scores, predictions = {}, {}
     if scoring in SCORINGS:
-        scores, predictions = score_labels(queries, prompts, permuted, silent, backend, scoring, task.seed)
+        scores, predictions = score_labels(queries, prompts, permuted, silent, backend, scoring, task.seed, scorings)
     else:
         predictions[scoring] = _generate(queries, prompts, backend, scoring)
         predictions["text_only"] = _generate([""], silent, backend, scoring) * len(block)
@@ -73,9 +78,12 @@ def answer_labels(
         predictions["shuffled_words"] = [predictions[scoring][partner[i]] for i in range(len(block))]
     elif scoring not in SCORINGS:
         predictions["shuffled_words"] = _generate(
-            prompts.references(SHUFFLED, task.seed)[:1], prompts, backend, scoring
+            references(SHUFFLED, [clip for clip, _ in prompts.examples], task.seed)[:1], prompts, backend, scoring
         )
     predictions["nearest"] = [nearest_label(prompts.examples, query) for query in queries]
+    if features is not None:
+        asked = [episode.query for episode in block]
+        predictions |= baseline_answers(first.examples, asked, prompts.labels, codes, features)
     predictions["random"] = [str(np.random.default_rng(e.seed).choice(e.labels)) for e in block]
     seconds = (time.monotonic() - start) / len(block)
     return [
@@ -114,7 +122,25 @@ class Prompts:
         self.instruction = task.instruction
         shown = [("" if silent else clip, task.label_text(label)) for clip, label in self.examples]
         self.asked = {"labels": texts, "instruction": task.instruction, "repeats": task.repeats}
-        self.shown, self.support = shown, processor.few_shot_support(shown, **self.asked, **self.layers)
+        self.shown = shown
+        self.support = self.write(range(len(shown)))
+
+    def write(self, places: Sequence[int]) -> list[int]:
+        """The prompt's beginning with some of the demonstrations, in an order."""
+        return self.processor.few_shot_support([self.shown[i] for i in places], **self.asked, **self.layers)
+
+    def scorer(self, backend: Backend, seed: int) -> SupportScorer:
+        """Scores queries behind the demonstrations."""
+        return SupportScorer(
+            backend,
+            [clip for clip, _ in self.examples],
+            [self.labels.index(label) for _, label in self.examples],
+            self.label_ids,
+            self.write,
+            lambda query: self.processor.few_shot_query(query, **self.layers),
+            word_rows=self.processor.codes_per_layer[0],
+            seed=seed,
+        )
 
     def whole(self, query) -> list[int]:
         """The prompt of a query: its codes, or a text."""
@@ -127,10 +153,6 @@ class Prompts:
     def request(self, query) -> ScoreRequest:
         """How probable is each label after the prompt of a query?"""
         return ScoreRequest(self.whole(query), self.label_ids)
-
-    def references(self, way: str, seed: int) -> list:
-        """The queries by which a way of scoring calibrates."""
-        return references(way, [clip for clip, _ in self.examples], seed)
 
 
 def prompt_hash(ids: list[int]) -> str:
@@ -146,11 +168,10 @@ def score_labels(
     backend: Backend,
     scoring: str,
     seed: int,
+    scorings: Sequence[str] = (),
 ) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
     """
-    Scores queries by every way of scoring, and by the controls of one of them.
-
-    Queries and each way's references are asked by themselves, as the pipeline asks them: so both get the same scores.
+    Scores queries by several ways of scoring, and by the controls of one of them.
 
     Args:
         queries: Codes `(codes_per_group, groups)` of each.
@@ -160,28 +181,22 @@ def score_labels(
         backend: The language model.
         scoring: The way of scoring of the controls.
         seed: Seed of the references, as the pipeline's `seed`.
+        scorings: Ways besides that one and the plain ones.
 
     Returns:
         Way → scores `(queries, labels)`, and way or control → the label of each query.
     """
-
-    def asked(of: Prompts, some: Sequence) -> torch.FloatTensor | None:
-        return torch.stack(backend.score([of.request(query) for query in some])) if some else None
-
-    nothing = {way: prompts.references(way, seed) for way in SCORINGS}
-    backend.read(prompts.support)
-    raw = asked(prompts, queries)
-    reference = {way: asked(prompts, some) for way, some in nothing.items()}
-    backend.read(permuted.support)
-    permuted_raw, permuted_reference = asked(permuted, queries), asked(permuted, nothing[scoring])
-    backend.read(silent.support)
-    scores = {way: score(way, raw, reference[way], prompts.label_ids) for way in SCORINGS}
-    controls = {
-        "text_only": asked(silent, [""]).expand(len(queries), -1),
-        "shuffled_labels": score(scoring, permuted_raw, permuted_reference, prompts.label_ids),
-    }
+    scorer = prompts.scorer(backend, seed)
+    scores = scorer.scores(queries, *dict.fromkeys((*PLAIN, scoring, *scorings)))
+    controls = {"shuffled_labels": permuted.scorer(backend, seed).scores(queries, scoring)[scoring]}
+    if "blend" in scores and len(queries) > 1:  # the model hears another query; its neighbour is that of the query
+        heard = scores[SHUFFLED][partners(len(queries), seed)]
+        controls["blend_shuffled_words"] = scorer.blend(heard, queries)
     if len(queries) == 1:  # there is no other query whose words could stand in its place: the demonstrations' do
-        controls["shuffled_words"] = score(scoring, reference[SHUFFLED][:1], reference[scoring], prompts.label_ids)
+        codes = [clip for clip, _ in prompts.examples]
+        controls["shuffled_words"] = scorer.scores(references(SHUFFLED, codes, seed)[:1], scoring)[scoring]
+    backend.read(silent.support)
+    (controls["text_only"],) = (row.expand(len(queries), -1) for row in backend.score([silent.request("")]))
     best = {name: values.argmax(dim=1).tolist() for name, values in {**scores, **controls}.items()}
     return scores, {name: [prompts.labels[k] for k in numbers] for name, numbers in best.items()}
 

@@ -38,6 +38,8 @@ def run_evaluation(config: EvaluationConfig, command: str | None = None) -> dict
         config.output_dir,
         scoring=config.scoring,
         generated=config.generated,
+        scorings=config.scorings,
+        baselines=not config.no_baselines,
         generation={"temperature": config.temperature, "top_p": config.top_p},
         arguments=_described(systems),
         command=command,

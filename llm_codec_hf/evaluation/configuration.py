@@ -44,6 +44,8 @@ class EvaluationConfig:
     # ---- Answers
     template: dict = option({}, "fields of a FewShotTemplate, as JSON; the codec's own by default")
     scoring: str = option("support_shuffled", "scoring of the headline accuracy; by default support_shuffled")
+    scorings: list[str] = option([], "further scorings: knn, heads, orders, retrieved, supervised, blend")
+    no_baselines: bool = option(False, "leave out the baselines on features of the audio")
     generated: list[str] = option([], "further ways of answering to report: generated, prefix_match, uniaudio, chat")
     temperature: float = option(0.0, "temperature of audio answers; 0 by default: the most probable")
     top_p: float = option(1.0, "share of the probability that audio answers are drawn from")

@@ -13,6 +13,7 @@ from transformers.utils import logging
 from ..files.atomic import write_whole
 from ..files.markdown import markdown_table
 from ..scoring_llm_codec import SCORINGS
+from .baselines import BASELINES
 from .statistics import CONTROLS, HEARD, summarize
 
 logger = logging.get_logger(__name__)
@@ -20,6 +21,9 @@ logger = logging.get_logger(__name__)
 NAMES = {
     "shuffled_words": "the prompt with the words of another query in the query's place",
     "nearest": "the label of the demonstration nearest to the query on the same codes; no language model",
+    **BASELINES,
+    "blend_shuffled_words": "the scoring `blend` where the language model hears another query, and the nearest "
+    "demonstration is the query's own: what the words alone give",
     "text_only": "the prompt without any audio: what the language model expects of the labels' names",
     "shuffled_labels": "the demonstrations' labels permuted",
     "random": "a label drawn at random",

@@ -26,6 +26,7 @@ from ..requests_llm_codec import Backend, GenerateRequest, LanguageModelError
 from ..scoring_llm_codec import SCORINGS
 from .answers import GENERATED, answer_labels
 from .audio_answers import answer_audio, target_id
+from .baselines import Features
 from .clips import Clip, load_clips
 from .episodes import Episode
 from .report import write_report
@@ -62,6 +63,8 @@ def evaluate(
     output_dir: str | Path,
     scoring: str = "support_shuffled",
     generated: Sequence[str] = (),
+    scorings: Sequence[str] = (),
+    baselines: bool = True,
     generation: Mapping[str, float] | None = None,
     arguments: dict | None = None,
     command: str | None = None,
@@ -81,6 +84,8 @@ def evaluate(
         scoring: What stands for the language model in the report and scores its controls: a key of
             `scoring_llm_codec.SCORINGS` or of `answers.GENERATED`.
         generated: Ways of answering by generation to report besides, keys of `GENERATED`.
+        scorings: Ways of scoring to report besides the plain ones, keys of `SCORINGS`.
+        baselines: Whether what is reached without a language model is reported, where answers are labels.
         generation: How audio is made: `temperature` and `top_p`; by default of the most probable ids.
         arguments: Whatever else the report shall tell of the run.
         command: How to run it again.
@@ -92,7 +97,7 @@ def evaluate(
         ValueError: for a way of answering that is none, a folder of another run, and episodes that clips do not allow.
     """
     ways = {**SCORINGS, **GENERATED}
-    if unknown := [way for way in (scoring, *generated) if way not in ways]:
+    if unknown := [way for way in (scoring, *generated, *scorings) if way not in ways]:
         raise ValueError(f"There is no way of answering {unknown[0]!r}; there are {', '.join(ways)}.")
     generation = dict(generation or {})
     if unknown := sorted(generation.keys() - {"temperature", "top_p"}):
@@ -107,6 +112,8 @@ def evaluate(
         "tasks": [_without_paths(task) for task in tasks],
         "scoring": scoring,
         "generated": list(generated),
+        "scorings": list(scorings),
+        "baselines": baselines,
         "generation": generation,
         **systems.names,
         "arguments": arguments or {},
@@ -127,13 +134,15 @@ def evaluate(
             skipped[task.name] = clips.skipped
             todo = [block for block in blocks if not all(episode.id in done for episode in block)]
             mine = todo[state.process_index :: state.num_processes]
-            codes, broken = encode_named(systems, clips, mine)
+            features = Features(systems.codec) if baselines and task.output == "label" and mine else None
+            codes, broken = encode_named(systems, clips, mine, features)
             shared = {"codes": codes, "processor": systems.processor, "backend": systems.backend, "task": task}
             if task.output == "audio":
                 made = {"clips": {clip.id: clip for clip in clips}, "codec": systems.codec, "folder": folder}
                 answer = partial(answer_audio, **shared, **made, generation=generation)
             else:
-                answer = partial(answer_labels, **shared, scoring=scoring, generated=generated)
+                ways = {"scoring": scoring, "generated": generated, "scorings": scorings}
+                answer = partial(answer_labels, **shared, **ways, features=features)
             bar = tqdm(total=sum(map(len, mine)), desc=task.name, unit="episode", disable=not state.is_main_process)
             with bar:
                 for block in mine:
@@ -198,10 +207,13 @@ def _try(
 
 
 def encode_named(
-    systems: Systems, clips: Sequence[Clip], blocks: Sequence[Sequence[Episode]]
+    systems: Systems,
+    clips: Sequence[Clip],
+    blocks: Sequence[Sequence[Episode]],
+    features: Features | None = None,
 ) -> tuple[dict[str, torch.LongTensor], dict[str, str]]:
     """
-    Codes of the clips that some episodes name, and of their targets.
+    Codes of the clips that some episodes name, and of their targets; `features` takes the clips, too.
 
     Returns:
         Clip id → codes `(codes_per_group, groups)`, of targets by their `target_id`; and clip id → why it has none.
@@ -222,6 +234,8 @@ def encode_named(
         if not batch:
             continue
         names, samples = zip(*batch)
+        for name, audio in batch if features else ():
+            features.add(name, audio)
         codes.update(zip(names, encode_clips(systems.codec, extract, list(samples))))
     return codes, broken
 

@@ -8,11 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from .baselines import BASELINES
+
 CONFIDENCE = 0.95
 OF_ANOTHER = "shuffled_words"  # audio that answers the only query of its support set has it not
 CONTROLS = (  # every other method is a scoring; the last two are what the codec allows an answer that is audio
     OF_ANOTHER,
     "nearest",
+    *BASELINES,
+    "blend_shuffled_words",
     "text_only",
     "shuffled_labels",
     "random",

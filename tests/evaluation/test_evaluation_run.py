@@ -30,7 +30,7 @@ from llm_codec_hf.evaluation.run import Systems, encode_named, evaluate
 from llm_codec_hf.evaluation.sampling import make_episodes
 from llm_codec_hf.evaluation.tasks import Task
 from llm_codec_hf.requests_llm_codec import LanguageModelError
-from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, SCORINGS, calibrated, shuffled_queries
+from llm_codec_hf.scoring_llm_codec import CONTENT_FREE, FURTHER, SCORINGS, calibrated, shuffled_queries
 
 LABELS = {"low": 200, "mid": 900, "high": 3000}
 
@@ -118,7 +118,7 @@ def test_the_pipeline_gives_the_same_scores(clips_dir, systems, language_model, 
     assert len({lengths[name] for name, _ in block[0].examples}) > 1 and len({lengths[e.query] for e in block}) > 1
     prompts = Prompts(block[0], codes, systems.processor, task)
     queries = [codes[episode.query] for episode in block]
-    scores, _ = score_labels(queries, prompts, prompts, prompts, systems.backend, "raw", task.seed)
+    scores, _ = score_labels(queries, prompts, prompts, prompts, systems.backend, "raw", task.seed, FURTHER)
     pipe = pipeline("audio-fewshot", model=systems.codec, processor=systems.processor, language_model=language_model)
     for way in SCORINGS:
         answers = pipe(

@@ -1,0 +1,1 @@
+../../heads_llm_codec.py

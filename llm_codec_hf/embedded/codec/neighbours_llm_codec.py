@@ -1,0 +1,1 @@
+../../neighbours_llm_codec.py
