@@ -11,6 +11,7 @@ for module in (
     "transformers.models.llama.tokenization_llama",
     "llm_codec_cli",
     "llm_codec_hf.conversion.convert",
+    "llm_codec_hf.corpus.run",
     "llm_codec_hf.embedded",
     "llm_codec_hf.evaluation.command",
     "llm_codec_hf.training.command",

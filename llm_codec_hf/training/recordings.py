@@ -1,7 +1,6 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Recordings that clips are cut from: finding them, and what is said in them, and reading a stretch of one."""
 
-import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -16,16 +15,8 @@ from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
 from ..audio_llm_codec import Source, open_audio
-from ..files.audio_files import (
-    NO_AUDIO,
-    LeftOut,
-    file_of_row,
-    find_table,
-    inspect_audio,
-    is_audio,
-    list_files,
-    read_table,
-)
+from ..files.audio_files import NO_AUDIO, LeftOut, inspect_audio, is_audio, list_files
+from ..files.texts import read_texts
 
 logger = logging.get_logger(__name__)
 
@@ -89,7 +80,7 @@ def list_folder(folder: Path) -> tuple[dict[str, list[Recording]], Skipped]:
         ValueError: If a table cannot be read.
     """
     paths, skipped = list_files(folder)
-    texts, used = _texts(folder, paths)
+    texts, used = read_texts(folder, paths)
     sources: dict[str, list[Recording]] = {}
     skipped += [(p.relative_to(folder).as_posix(), NO_AUDIO) for p in paths if not is_audio(p) and p not in used]
     for path in tqdm([p for p in paths if is_audio(p)], desc="Listing audio", unit="file"):
@@ -178,23 +169,3 @@ def add_skipped(skipped: Skipped, name: str, error: Exception) -> None:
     if all(name != listed for listed, _ in skipped):
         skipped.append((name, str(error).rstrip(".")))
         logger.debug("Cannot read %s: %s", *skipped[-1])
-
-
-def _texts(folder: Path, paths: list[Path]) -> tuple[dict[str, str], set[Path]]:
-    """Absolute path of audio → its text; and the files that tell the texts."""
-    texts, used = {}, set()
-    tables = [find_table(folder.absolute().parent, ("manifest",))]
-    for base in (folder, *sorted({folder / p.relative_to(folder).parts[0] for p in paths if p.parent != folder})):
-        tables += [find_table(base, ("manifest",)), find_table(base, ("metadata",))]
-    for table in filter(None, tables):
-        used.add(table)
-        for row in read_table(table):
-            if text := row.get("text"):
-                with contextlib.suppress(ValueError):  # a row of other things than files
-                    texts[os.path.abspath(table.parent / file_of_row(row, table))] = text
-    stems = {os.path.abspath(path.with_suffix("")): path for path in paths if path.suffix == ".txt"}
-    for path in paths if stems else ():
-        if is_audio(path) and (beside := stems.get(os.path.abspath(path.with_suffix("")))):
-            used.add(beside)
-            texts[os.path.abspath(path)] = beside.read_text(encoding="utf-8").strip()
-    return texts, used

