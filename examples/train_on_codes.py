@@ -4,8 +4,8 @@ Codes of a corpus as training data: a small causal model learns to go on with au
 
     python examples/train_on_codes.py --source clips --output_dir run
 
-It tokenizes a folder of audio (by default the clips that ship), turns every row into the token ids that stand for it, and
-trains a Llama of random weights on them; put a language model of the codec's vocabulary in its place.
+It tokenizes a folder of audio (by default the clips that ship), turns every row into the token ids that stand for it,
+and trains a Llama of random weights on them; put a language model of the codec's vocabulary in its place.
 (`pip install 'llm-codec-hf[corpus]' accelerate`)
 """
 

@@ -50,8 +50,8 @@ LAYOUTS = {
     "flat": "one list, of the groups' {n} codes in turn",
 }
 WEBDATASET_COLUMNS = """A sample is `KEY.codes.npy`, int32 of the shape (groups, {n}), `KEY.txt` with the text, if it is
-known, and `KEY.json` with `id`, `num_samples`, `sampling_rate`, `source`, `codec` and, under `llm_codec`, codec, version
-and grid in full."""
+known, and `KEY.json` with `id`, `num_samples`, `sampling_rate`, `source`, `codec` and, under `llm_codec`, codec,
+version and grid in full."""
 
 
 @dataclass(frozen=True)
