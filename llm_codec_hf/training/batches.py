@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from .augmentation import augment, change_speed
 from .configuration import TrainingConfig
-from .data import Clips, augment, batch_windows, change_speed
+from .data import Clips, batch_windows
 from .recordings import TrainingClip
 
 
@@ -31,9 +32,15 @@ class TrainingBatches(Dataset):
         first = (number * self.processes + self.process) * config.batch_size
         indices = range(first, first + config.batch_size)
         clips = [self.draw(index, windows * self.multiple) for index in indices]
-        gain, chance = (config.min_gain_db, config.max_gain_db), config.noise_chance
+        conditions = {
+            "gain_db": (config.min_gain_db, config.max_gain_db),
+            "noise_chance": config.noise_chance,
+            "room_chance": config.room_chance,
+            "colour_chance": config.colour_chance,
+            "sampling_rate": self.clips.sampling_rate,
+        }
         audio = [
-            augment(clip.audio, np.random.default_rng((config.seed, index, 1)), gain_db=gain, noise_chance=chance)
+            augment(clip.audio, np.random.default_rng((config.seed, index, 1)), **conditions)
             for index, clip in zip(indices, clips)
         ]
         return {

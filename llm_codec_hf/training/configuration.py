@@ -121,6 +121,8 @@ class TrainingConfig:
     min_gain_db: float = option(-12.0, "gain of a clip, at least")
     max_gain_db: float = option(6.0, "gain of a clip, at most; peaks stay below 1")
     noise_chance: float = option(0.0, "share of clips with noise added")
+    room_chance: float = option(0.0, "share of clips that are moved into a room")
+    colour_chance: float = option(0.0, "share of clips that another microphone records")
 
     # ---- Logs
     log_steps: int = option(50, "steps between two lines of the log")
@@ -147,7 +149,7 @@ class TrainingConfig:
                 yield f"`{name}` must be above 0, got {getattr(self, name)!r}."
         if self.max_windows < self.min_windows:
             yield f"`max_windows` ({self.max_windows}) is below `min_windows` ({self.min_windows})."
-        for name in ("layer_dropout", "noise_chance", "min_cover", "semantic_gradient"):
+        for name in ("layer_dropout", "noise_chance", "room_chance", "colour_chance", "min_cover", "semantic_gradient"):
             if not 0 <= getattr(self, name) <= 1:
                 yield f"`{name}` is a share from 0 to 1, got {getattr(self, name)!r}."
         if not 0 <= self.ema_decay < 1:

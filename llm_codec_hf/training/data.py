@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
-import torch
 from transformers.utils import logging
 from transformers.utils.logging import tqdm
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 MAX_DRAWS = 1000
-NOISE_DB = (15.0, 40.0)  # range of the ratio of signal to noise
 
 
 class Clips:
@@ -199,44 +196,6 @@ def open_clips(
 def batch_windows(seed: int, step: int, min_windows: int, max_windows: int) -> int:
     """The number of windows of every clip of a step, from `min_windows` to `max_windows`."""
     return int(np.random.default_rng((seed, step, 3)).integers(min_windows, max_windows + 1))
-
-
-def augment(
-    audio: torch.Tensor,
-    generator: np.random.Generator,
-    gain_db: tuple[float, float] = (-12.0, 6.0),
-    noise_chance: float = 0.0,
-) -> torch.Tensor:
-    """
-    A clip as it may also have been recorded: louder or softer, of the other polarity, with noise.
-
-    Args:
-        audio (`torch.Tensor`): `(1, samples)`.
-        generator (`np.random.Generator`): Of this clip.
-        gain_db (`tuple[float, float]`): Range of the gain. The peak stays below 1, so the gain of a loud clip is less.
-        noise_chance (`float`): Chance of noise, white or pink, as likely, 15 to 40 dB below the clip.
-
-    Returns:
-        `(1, samples)`, float32.
-    """
-    gain, ratio = generator.uniform(*gain_db), generator.uniform(*NOISE_DB)
-    noisy, pink, flipped = generator.random(3)
-    clip = audio.numpy()
-    if noisy < noise_chance:
-        noise = generator.standard_normal(clip.shape)
-        if pink < 0.5:
-            spectrum = np.fft.rfft(noise)
-            spectrum[..., 1:] /= np.sqrt(np.arange(1, spectrum.shape[-1]))
-            noise = np.fft.irfft(spectrum, n=clip.shape[-1])
-        clip = clip + noise * np.sqrt(np.mean(clip**2) / np.mean(noise**2)) * 10 ** (-ratio / 20)
-    clip = clip * min(10 ** (gain / 20), 0.99 / max(np.abs(clip).max(), 1e-6))
-    return torch.from_numpy((-clip if flipped < 0.5 else clip).astype(np.float32))
-
-
-def change_speed(audio: torch.Tensor, speed: float, samples: int) -> torch.Tensor:
-    """`(1, n)` played at another speed, as `(1, samples)`; n is `speed` times as many, or one more or less."""
-    faster = soxr.resample(audio[0].numpy(), speed, 1.0)[:samples]
-    return torch.from_numpy(np.pad(faster, (0, samples - len(faster))))[None]
 
 
 def _chances(minutes: Mapping[str, float], shares: Mapping[str, float]) -> np.ndarray:

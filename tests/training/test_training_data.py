@@ -11,7 +11,8 @@ import soundfile as sf
 import soxr
 import torch
 
-from llm_codec_hf.training.data import Clips, augment, batch_windows, open_clips
+from llm_codec_hf.training.augmentation import augment, coloured, in_a_room
+from llm_codec_hf.training.data import Clips, batch_windows, open_clips
 from llm_codec_hf.training.recordings import read_span
 from llm_codec_hf.training.shards import pack, read_index
 from llm_codec_hf.training.streams import LANE, PIECE, StreamedClips
@@ -422,3 +423,38 @@ def test_augmentation_adds_noise_white_or_pink():
         power = np.abs(np.fft.rfft(noise)) ** 2
         slopes.append(np.log2(power[4000:8000].mean() / power[500:1000].mean()) / 3)  # an octave
     assert {round(slope) for slope in slopes} == {0, -1}
+
+
+def test_a_room_keeps_the_direct_sound_in_its_place():
+    """A click stays where it was, the greatest of all; what comes back is later, and dies away."""
+    click = np.zeros((1, 16000))
+    click[0, 1000] = 1.0
+    for seed in range(20):
+        heard = in_a_room(click, np.random.default_rng(seed), 16000)[0]
+        assert heard.shape == (16000,) and not heard[:1000].any() and heard[1000] == pytest.approx(1.0)
+        later = np.abs(heard[1001:])
+        assert not later[:31].any() and later.max() < 1.0  # nothing comes back within 2 ms
+        assert 0.03 < np.square(later).sum() <= 1.0 and np.square(later[-3000:]).sum() < 1e-4
+
+
+def test_another_microphone_changes_the_spectrum_and_not_the_level():
+    noise = np.random.default_rng(0).standard_normal((1, 16000))
+    bands = []
+    for seed in range(40):
+        heard = coloured(noise, np.random.default_rng(seed))
+        assert heard.shape == noise.shape and np.mean(heard**2) == pytest.approx(np.mean(noise**2))
+        power = np.square(np.abs(np.fft.rfft(heard[0]))).reshape(-1)[:8000].reshape(8, 1000).mean(axis=1)
+        bands.append(10 * np.log10(power / power.sum()))
+    spread = np.std(bands, axis=0)
+    assert (spread > 1).all() and np.min(bands) < -50  # some have no treble at all
+
+
+def test_conditions_are_drawn_by_the_clip(tmp_path):
+    """The same clip under the same conditions is the same; without chances it is what it was before they were there."""
+    audio = torch.from_numpy(np.random.default_rng(1).uniform(-0.1, 0.1, (1, 4000)).astype(np.float32))
+    ways = {"none": {}, "room": {"room_chance": 1.0}, "colour": {"colour_chance": 1.0}, "noise": {"noise_chance": 1.0}}
+    heard = {name: augment(audio, np.random.default_rng(5), **options) for name, options in ways.items()}
+    for name, options in ways.items():
+        assert torch.equal(heard[name], augment(audio, np.random.default_rng(5), **options))
+        assert name == "none" or not torch.allclose(heard[name], heard["none"])
+    assert float(heard["none"].abs().max()) < 1 and heard["room"].dtype == torch.float32
