@@ -4,11 +4,11 @@ What the ways of scoring cost: their time over that of the readings and batches 
 
     python -m benchmarks.few_shot.scorers    # 100 queries over one 5-way 5-shot support, the embedded language model
 
-All ways of one reading are asked together, against one reading of the examples and one batch of the queries' raw scores.
-The others are asked alone: `supervised` and `blend` against a reading per fold and one, and one batch; `orders` against as
-many readings and batches as there are orders; `retrieved` against as many readings of its shorter prompt as there are
-queries. Codes are random: what is measured depends on their number alone. Rows take turns; a time is the median of the
-processor times. It prints a table and writes it to `results/scorers.md`.
+All ways of one reading are asked together, against one reading of the examples and one batch of the queries' raw
+scores. The others are asked alone: `supervised` and `blend` against a reading per fold and one, and one batch; `orders`
+against as many readings and batches as there are orders; `retrieved` against as many readings of its shorter prompt as
+there are queries. Codes are random: what is measured depends on their number alone. Rows take turns; a time is the
+median of the processor times. It prints a table and writes it to `results/scorers.md`.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
 """Labelled clips of a task, wherever they lie: what they are is known at once, their audio is read when needed."""
 
+import json
 import math
 import os
 import re
@@ -65,6 +66,9 @@ class Source:
         id: Column that names a clip; by default its path, or its row's number.
         label_pattern: A regular expression searched in the label's column; its first group (or all it matched) counts.
         group_pattern: The like for the group.
+        class_splits: A file of class splits, relative to `root`: JSON, `{"train": [labels], "test": [labels]}`, or a
+            text with a label per line. Clips of other labels are not taken.
+        class_split: The split of that file.
         where: Column → a regular expression that all of its value matches, for the rows to take.
         obtain: How to get the data, for the error where it is not there.
 
@@ -88,6 +92,8 @@ class Source:
     id: str | None = None
     label_pattern: str | None = None
     group_pattern: str | None = None
+    class_splits: str | None = None
+    class_split: str = "test"
     where: dict[str, str] = field(default_factory=dict)
     obtain: str = ""
 
@@ -100,6 +106,36 @@ class Source:
                 re.compile(pattern or "")
             except (re.error, TypeError) as error:
                 raise ValueError(f"{pattern!r} is no regular expression: {error}.") from error
+
+    def classes(self, name: str) -> frozenset[str] | None:
+        """
+        The labels of the split of `class_splits`; None where there is no such file.
+
+        Raises:
+            FileNotFoundError: where the file is missing.
+            ValueError: where it holds no such split.
+        """
+        if not self.class_splits:
+            return None
+        path = Path(self.root or "") / self.class_splits
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"Task {name!r} takes the classes of {str(path)!r}, which is not there: write one as JSON, "
+                '{"train": [labels], "test": [labels]}, or name another as `class_splits`. ' + self.obtain
+            )
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            found = [line.strip() for line in text.splitlines() if line.strip()]
+        else:
+            try:
+                splits = json.loads(text)
+            except ValueError as error:
+                raise ValueError(f"{path} is no JSON: {error}") from error
+            found = splits.get(self.class_split) if isinstance(splits, dict) else None
+            if not isinstance(found, list):
+                known = ", ".join(map(repr, splits)) if isinstance(splits, dict) else "no splits"
+                raise ValueError(f"{path} has no list of classes {self.class_split!r}; it has {known}.")
+        return frozenset(map(str, found))
 
     def locate(self, name: str) -> Path:
         """
@@ -228,13 +264,14 @@ def load_clips(task) -> ClipList:
         ImportError: where the source is a dataset and `datasets` is missing.
     """
     source, clips, seen = task.source, ClipList(), set()
+    classes = source.classes(task.name)
     rows = _rows_of_hub(source) if source.hub else _rows_of_files(source, task.name, clips.skipped)
     for row, audio, target in rows:
         if any(re.fullmatch(pattern, str(_column(row, name))) is None for name, pattern in source.where.items()):
             continue
         name = str(_column(row, source.id)) if source.id else row["path"]
         label = ONLY_LABEL if source.label is None else _matched(_column(row, source.label), source.label_pattern)
-        if label is not None and task.labels and label not in task.labels:
+        if label is not None and (task.labels and label not in task.labels or classes and label not in classes):
             continue
         if name in seen:
             raise ValueError(f"Task {task.name!r} has two clips of the id {name!r}: name another column as `id`.")

@@ -214,7 +214,7 @@ def _task_section(
     record = next((record for record in config.get("tasks", []) if record.get("name") == task), {})
     if record.get("description"):
         yield record["description"].strip()
-    details = {name: value for name, value in record.items() if name not in ("name", "description")}
+    details = {name: value for name, value in record.items() if name not in ("name", "description", "published")}
     lines = [f"- {name.replace('_', ' ')}: {_plain(value)}" for name, value in details.items() if value not in NOT_SET]
     if lines:
         yield "\n".join(lines)
@@ -252,6 +252,9 @@ def _task_section(
             left=1,
         )
     yield "\n".join(f"- {_sentence(setting, scoring)}" for setting in settings)
+    for setting, figures in (record.get("published") or {}).items():
+        told = ", ".join(f"{method} {value:.1f} %" for method, value in figures.items())
+        yield f"Published for {setting}, of other episodes ({record['citation'].rstrip('.')}): {told}."
     for name, alternative in zip(pictures.get(task, []), ("accuracy by shots", "confusion")):
         yield f"![{task}: {alternative}]({name})"
     others = [name for name in methods if name not in controls]

@@ -44,6 +44,8 @@ class Task:
         prompt: The text of a demonstration with audio out, with `{label}`.
         questions: Question → the label of the right answer, for audio out: the queries are `prompt` with a question in
             place of the label.
+        published: Setting → method → accuracy in percent, of others, to stand beside ours in the report:
+            `{"5-way 1-shot": {"ProtoNet": 68.8}}`.
         license: Of the data.
         citation: Whose data and whose task it is.
 
@@ -69,6 +71,7 @@ class Task:
     output: str = "label"
     prompt: str = "{label}"
     questions: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     license: str = ""
     citation: str = ""
 

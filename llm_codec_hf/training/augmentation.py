@@ -1,5 +1,5 @@
 # Copyright 2026 The LLM-Codec for Transformers authors. Licensed under the Apache License, Version 2.0.
-"""Clips as they may also have been recorded: at another speed and level, in a room, by another microphone, with noise."""
+"""Clips as they may also have been recorded: in a room, by another microphone, at another level, with noise."""
 
 import numpy as np
 import soxr

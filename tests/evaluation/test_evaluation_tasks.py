@@ -182,6 +182,49 @@ def test_data_that_is_not_there_says_how_to_get_it(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="needs `datasets` (the extra eval)")
+@pytest.mark.parametrize(
+    ("task", "files"),
+    [
+        ("metaaudio_nsynth", ["guitar_acoustic_00{}-06{}-025.wav", "flute_synthetic_00{}-06{}-050.wav"]),
+        ("metaaudio_speech_commands", ["yes{2}/0000000{1}_nohash_0.wav", "no{2}/0000000{1}_nohash_0.wav"]),
+        ("metaaudio_voxceleb", ["id0{}/video{}/00001.wav", "id1{}/video{}/00001.wav"]),
+    ],
+)
+def test_classes_of_a_split_alone_are_asked_for(task, files, tmp_path):
+    """In the manner of MetaAudio: the file of class splits says which labels are for testing."""
+    folder = load_task(task).source.folder
+    for label in range(3):
+        for clip in range(2):
+            for name in files:
+                path = tmp_path / folder / name.format(label, clip, "abc"[label])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                sf.write(path, tone(), RATE)
+    labels = {clip.label for clip in load_clips(make_all(task, tmp_path, None))}
+    assert len(labels) == 6
+    kept = sorted(labels)[1:]
+    splits = tmp_path / load_task(task).source.class_splits
+    with pytest.raises(FileNotFoundError, match="takes the classes of .*, which is not there: write one as JSON"):
+        load_clips(load_task(task, root=str(tmp_path)))
+    splits.write_text(json.dumps({"train": sorted(labels)[:1], "test": kept}))
+    clips = load_clips(load_task(task, root=str(tmp_path)))
+    assert {clip.label for clip in clips} == set(kept) and len(clips) == 10
+    assert len({clip.group for clip in clips}) >= 2
+    assert len(make_episodes(load_task(task, root=str(tmp_path), episodes=5), clips, 5, 1)) == 5
+    splits.write_text(json.dumps({"train": []}))
+    with pytest.raises(ValueError, match="no list of classes 'test'; it has 'train'"):
+        load_clips(load_task(task, root=str(tmp_path)))
+
+
+def make_all(task, root, class_splits):
+    return load_task(task, root=str(root), class_splits=class_splits)
+
+
+def test_a_text_of_classes(folder):
+    (folder / "classes.txt").write_text("a\n\nc \n")
+    clips = load_clips(make_task({"folder": "data", "root": str(folder), "class_splits": "classes.txt"}))
+    assert {clip.label for clip in clips} == {"a", "c"}
+
+
 def test_a_dataset(tmp_path, monkeypatch):
     """As the Hub has them: parquet with the files' bytes in it, a class label, and a clean clip for a noisy one."""
     import pyarrow as pa

@@ -431,9 +431,9 @@ def test_a_room_keeps_the_direct_sound_in_its_place():
     click[0, 1000] = 1.0
     for seed in range(20):
         heard = in_a_room(click, np.random.default_rng(seed), 16000)[0]
-        assert heard.shape == (16000,) and not heard[:1000].any() and heard[1000] == pytest.approx(1.0)
+        assert heard.shape == (16000,) and np.abs(heard[:1000]).max() < 1e-12 and heard[1000] == pytest.approx(1.0)
         later = np.abs(heard[1001:])
-        assert not later[:31].any() and later.max() < 1.0  # nothing comes back within 2 ms
+        assert later[:31].max() < 1e-12 and later.max() < 1.0  # nothing comes back within 2 ms
         assert 0.03 < np.square(later).sum() <= 1.0 and np.square(later[-3000:]).sum() < 1e-4
 
 
