@@ -162,6 +162,29 @@ class LLMCodecProcessor(FewShotPrompts, ProcessorMixin):
         tables = [None, *[{"range": 0}] * (self.num_layers - 1)]
         return type(self)(self.feature_extractor, tokenizer, words, tables, self.vq_strides, template)
 
+    def reworded(self, order: Sequence[int]) -> "LLMCodecProcessor":
+        """The same codes by other words of the same list; only prompts change.
+
+        Args:
+            order: For each code of layer 0 the place of its word among `words`; each place once.
+
+        Returns:
+            A processor whose code c is written with word `order[c]`; `save_pretrained` saves it like any other.
+
+        Raises:
+            ValueError: If a word would be left out, or stand for two codes.
+        """
+        order = as_tensor(order, "order", ndim=1).tolist()
+        if sorted(order) != list(range(len(self.words))):
+            raise ValueError(
+                f"`order` has each of 0 … {len(self.words) - 1} once, the place of each code's word; got {len(order)} "
+                f"numbers, {len(set(order))} of them different."
+            )
+        first, *others = self._vocabulary.tables
+        tables = [[list(first.sequences[i]) for i in order], *(table.to_json() for table in others)]
+        words = [self.words[i] for i in order]
+        return type(self)(self.feature_extractor, self.tokenizer, words, tables, self.vq_strides, self.template)
+
     def fitting(self, tokenizer: PreTrainedTokenizerBase) -> "LLMCodecProcessor":
         """This processor where a tokenizer gives its words their ids, else the one `for_tokenizer`; it says so.
 
