@@ -68,7 +68,7 @@ class Source:
         group_pattern: The like for the group.
         class_splits: A file of class splits, relative to `root`: JSON, `{"train": [labels], "test": [labels]}`, or a
             text with a label per line. Clips of other labels are not taken.
-        class_split: The split of that file.
+        class_split: The split of that file; "test" by default.
         where: Column → a regular expression that all of its value matches, for the rows to take.
         obtain: How to get the data, for the error where it is not there.
 
@@ -93,7 +93,7 @@ class Source:
     label_pattern: str | None = None
     group_pattern: str | None = None
     class_splits: str | None = None
-    class_split: str = "test"
+    class_split: str | None = None
     where: dict[str, str] = field(default_factory=dict)
     obtain: str = ""
 
@@ -131,10 +131,11 @@ class Source:
                 splits = json.loads(text)
             except ValueError as error:
                 raise ValueError(f"{path} is no JSON: {error}") from error
-            found = splits.get(self.class_split) if isinstance(splits, dict) else None
+            split = self.class_split or "test"
+            found = splits.get(split) if isinstance(splits, dict) else None
             if not isinstance(found, list):
                 known = ", ".join(map(repr, splits)) if isinstance(splits, dict) else "no splits"
-                raise ValueError(f"{path} has no list of classes {self.class_split!r}; it has {known}.")
+                raise ValueError(f"{path} has no list of classes {split!r}; it has {known}.")
         return frozenset(map(str, found))
 
     def locate(self, name: str) -> Path:

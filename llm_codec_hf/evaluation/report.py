@@ -14,34 +14,11 @@ from ..files.atomic import write_whole
 from ..files.markdown import markdown_table
 from ..scoring_llm_codec import SCORINGS
 from .baselines import BASELINES
+from .methods import MEASURED, NAMES
 from .statistics import CONTROLS, HEARD, summarize
 
 logger = logging.get_logger(__name__)
 
-NAMES = {
-    "shuffled_words": "the prompt with the words of another query in the query's place",
-    "nearest": "the label of the demonstration nearest to the query on the same codes; no language model",
-    **BASELINES,
-    "blend_shuffled_words": "the scoring `blend` where the language model hears another query, and the nearest "
-    "demonstration is the query's own: what the words alone give",
-    "text_only": "the prompt without any audio: what the language model expects of the labels' names",
-    "shuffled_labels": "the demonstrations' labels permuted",
-    "random": "a label drawn at random",
-    "heard": "the label that a recogniser hears in the audio that the language model made, if it hears just one",
-    "written": "the label of the demonstration that has the most codes of what the language model wrote, at their "
-    "places; no recogniser",
-    "codec": "the label that the recogniser hears in a clip that would be right, encoded and decoded: what the codec "
-    "allows",
-    "original": "the label that the recogniser hears in that clip itself",
-}
-MEASURED = {  # what metrics were computed of
-    "generated": "the audio that the language model made",
-    "shuffled": "the same, measured against the target of another query",
-    "input": "the query's clip, as it is",
-    "input_codec": "the query's clip, encoded and decoded",
-    "codec": "the clip that would be right, encoded and decoded: what the codec allows",
-    "original": "the clip that would be right, as it is",
-}
 LESS_IS_BETTER = ("mr_stft", "mel_distance")
 SYSTEMS = ("codec", "language_model")  # in `config.json`
 HEARD_SHOWN = 20  # episodes of a task whose texts the page shows
@@ -225,7 +202,7 @@ def _task_section(
     if not scored:  # audio without labels
         return
     scoring, methods, compared = scored[0]["scoring"], _union(scored, "methods"), _union(scored, "differences")
-    controls = [name for name in CONTROLS if name in methods]
+    controls = [name for name in CONTROLS if name in methods and name not in BASELINES]
     interval = f"with {_confidence(summary)} intervals"
     yield f"Right answers in percent, {interval}:"
     header = ["setting", "episodes", "supports", "queries", f"language model ({scoring})"]
@@ -257,7 +234,15 @@ def _task_section(
         yield f"Published for {setting}, of other episodes ({record['citation'].rstrip('.')}): {told}."
     for name, alternative in zip(pictures.get(task, []), ("accuracy by shots", "confusion")):
         yield f"![{task}: {alternative}]({name})"
-    others = [name for name in methods if name not in controls]
+    others = [name for name in methods if name not in CONTROLS]
+    baselines = [name for name in BASELINES if name in methods]
+    if baselines:
+        yield "Without a language model:"
+        yield markdown_table(
+            ["setting", *(name.replace("_", " ") for name in baselines)],
+            [[_title(setting), *(_share(setting, name) for name in baselines)] for setting in scored],
+            left=1,
+        )
     if len(others) > 1:
         yield (
             f"All ways of scoring. The tables above are of `{scoring}` throughout: to take the best of each row after "
