@@ -20,7 +20,7 @@ from importlib import import_module
 from .errors import INTERRUPTED, report, user_errors
 from .options import underscored
 
-COMMANDS = ("encode", "decode", "words", "tokenize", "classify", "evaluate", "train", "convert", "demo")
+COMMANDS = ("encode", "decode", "words", "tokenize", "classify", "evaluate", "train", "convert", "app", "demo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -61,6 +61,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """A number of seconds above 0."""
+    if not 0 < float(text) < float("inf"):
+        raise ValueError
+    return float(text)
+
+
 def underscored(argv: Sequence[str]) -> list[str]:
     """
     Arguments in which the names of options have underscores, as `--output_dir`; dashes are an older spelling.

@@ -13,8 +13,7 @@ from transformers.utils import logging
 
 from llm_codec_hf.audio_llm_codec import read_audio
 from llm_codec_hf.files.audio_files import NO_AUDIO, file_of_row, find_table, is_audio, list_files, read_table
-
-from .baselines import RATE
+from llm_codec_hf.metrics.baselines import RATE
 
 logger = logging.get_logger(__name__)
 

@@ -23,9 +23,9 @@ from llm_codec_hf.embedded import default_codec
 from llm_codec_hf.files.atomic import write_whole
 from llm_codec_hf.files.audio_files import write_whole_wav
 from llm_codec_hf.metrics import load_metric
+from llm_codec_hf.metrics.baselines import BASELINES, RATE
 from llm_codec_hf.metrics.recognition import Recognizer
 
-from .baselines import BASELINES, RATE
 from .clips import Clip, evenly, find_clips
 from .report import report, summarize
 from .systems import OWN, Model, System, make_systems

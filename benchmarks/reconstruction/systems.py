@@ -15,8 +15,8 @@ from transformers.utils import logging
 import llm_codec_hf  # noqa: F401  (registers the codec with the auto classes)
 from llm_codec_hf.code_layout_llm_codec import CodeLayout
 from llm_codec_hf.files.codec_folder import weights_sha256
+from llm_codec_hf.metrics.baselines import BASELINES, RATE, Coded, as_long, why_left_out
 
-from .baselines import BASELINES, RATE, Coded, as_long, why_left_out
 from .clips import Clip
 
 logger = logging.get_logger(__name__)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import soundfile as sf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
@@ -13,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from ..extras import require
 from ..pipeline_audio_fewshot import AudioFewShotPipeline
 from . import default_codec, default_language_model
+from .pictures import draw_spectrograms
 
 CLIPS = Path(__file__).parent / "clips"  # CC0, see the README there; none was trained on
 SHOTS = 3
@@ -70,53 +70,10 @@ def _reconstruct(pipe: AudioFewShotPipeline, path: str, output_dir: Path) -> Ite
     sf.write(output_dir / "reconstruction.wav", decoded, rate)
     words = pipe.processor.codes_to_words(codes)[0]
     seconds = pipe.model.config.group_length / rate
-    draw(audio, decoded, words, rate, seconds, f"{Path(path).stem}", output_dir / "reconstruction.png")
+    figure = draw_spectrograms({Path(path).stem: audio, "reconstruction": decoded}, words, rate, seconds)
+    figure.savefig(output_dir / "reconstruction.png", dpi=120)
     yield (
         f"{Path(path).stem}: {codes.numel()} codes for {len(audio) / rate:.2f} s "
         f"({pipe.model.config.bitrate:.0f} bit/s); decoded to {output_dir / 'reconstruction.wav'}, "
         f"drawn in {output_dir / 'reconstruction.png'}."
     )
-
-
-def draw(
-    audio: np.ndarray, decoded: np.ndarray, words: list[str], rate: int, seconds: float, title: str, path: Path
-) -> None:
-    """
-    Draws the spectrograms of a clip and its reconstruction, and the clip's words below.
-
-    Args:
-        audio: `(samples,)`.
-        decoded: `(samples,)`.
-        words: One every `seconds`.
-        rate: Samples a second, in Hz.
-        seconds: Span of a word.
-        title: Name of the clip.
-        path: The picture to write.
-    """
-    from matplotlib.figure import Figure  # no pyplot: no display, no global state
-
-    duration = len(audio) / rate
-    figure = Figure(figsize=(max(6.0, 1.2 * len(words)), 6), layout="constrained")
-    axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [4, 4, 1]})
-    for axis, signal, name in zip(axes, (audio, decoded), (title, "reconstruction")):
-        spectrum = torch.stft(torch.from_numpy(signal), 512, 128, window=torch.hann_window(512), return_complex=True)
-        decibel = 20 * (spectrum.abs() + 1e-4).log10().numpy()
-        image = axis.imshow(
-            decibel,
-            origin="lower",
-            aspect="auto",
-            extent=(0, duration, 0, rate / 2000),
-            vmin=-60,
-            vmax=35,
-            cmap="magma",
-        )
-        axis.set_ylabel("kHz")
-        axis.set_title(name, loc="left")
-    figure.colorbar(image, ax=axes[:2], label="dB")
-    axes[2].set(yticks=[], xlim=(0, duration), xlabel="seconds")
-    axes[2].set_title(f"layer 0: a word every {seconds:.2f} s", loc="left")
-    for i, word in enumerate(words):
-        axes[2].axvline(i * seconds, color="gray", linewidth=0.5)
-        if (i + 0.5) * seconds < duration:
-            axes[2].text((i + 0.5) * seconds, 0.5, word, ha="center", va="center", fontsize=9, rotation=30)
-    figure.savefig(path, dpi=120)

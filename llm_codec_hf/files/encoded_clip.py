@@ -266,7 +266,7 @@ def encode_clip(
     Raises:
         ValueError: for audio that the feature extractor refuses.
     """
-    config, codes, state, length, original_length = model.config, [], None, 0, 0
+    config, codes, length, original_length = model.config, [], 0, 0
 
     def counted():
         nonlocal original_length
@@ -274,12 +274,9 @@ def encode_clip(
             original_length += block.shape[-1]
             yield block
 
-    for samples, is_last in _mark_last(_prepare(feature_extractor, counted(), sampling_rate, resample, channels)):
+    for samples, fresh in encode_blocks(model, feature_extractor, counted(), sampling_rate, resample, channels):
         length += len(samples)
-        input_values = torch.from_numpy(samples)[None, None].to(model.device)
-        output = model.encode_stream(input_values, state, flush=is_last)
-        codes.append(output.audio_codes[0].cpu())
-        state = output.state
+        codes.append(fresh)
     return EncodedClip(
         audio_codes=torch.cat(codes, dim=1),
         model=model_id,
@@ -292,6 +289,30 @@ def encode_clip(
         codebook_sizes=config.codebook_sizes,
         codebook_fingerprint=fingerprint_codebooks(model),
     )
+
+
+@torch.no_grad()
+def encode_blocks(
+    model: LLMCodecModel,
+    feature_extractor: LLMCodecFeatureExtractor,
+    blocks: Iterable[np.ndarray],
+    sampling_rate: int,
+    resample: bool = False,
+    channels: str | int | None = None,
+) -> Iterator[tuple[np.ndarray, torch.LongTensor]]:
+    """
+    Audio → its codes, block by block; arguments and errors are those of [`encode_clip`].
+
+    Yields:
+        What the feature extractor makes of a block, float32 `(samples,)` at the codec's rate, and the codes that are
+        determined by then and were not before, int64 `(codes_per_group, groups)` on the CPU, possibly none.
+    """
+    state = None
+    for samples, is_last in _mark_last(_prepare(feature_extractor, blocks, sampling_rate, resample, channels)):
+        input_values = torch.from_numpy(samples)[None, None].to(model.device)
+        output = model.encode_stream(input_values, state, flush=is_last)
+        state = output.state
+        yield samples, output.audio_codes[0].cpu()
 
 
 def _prepare(

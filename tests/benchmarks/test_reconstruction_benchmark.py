@@ -12,13 +12,13 @@ import soundfile
 import torch
 from conftest import NUM_TOKENS, NUM_WORDS, tiny_config
 
-from benchmarks.reconstruction import baselines
 from benchmarks.reconstruction import run as reconstruction
-from benchmarks.reconstruction.baselines import BASELINES, RATE, as_long, by_program, ogg_bits
 from benchmarks.reconstruction.clips import find_clips
 from benchmarks.reconstruction.report import estimate
 from benchmarks.reconstruction.systems import Model
 from llm_codec_hf import LLMCodecModel, save_codec
+from llm_codec_hf.metrics import baselines
+from llm_codec_hf.metrics.baselines import BASELINES, RATE, as_long, by_program, ogg_bits
 
 pytest.importorskip("evaluate", reason="the extra `eval` is not installed")
 

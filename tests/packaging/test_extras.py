@@ -32,6 +32,7 @@ SERVER = "from llm_codec_hf.backends.completions_server import CompletionsServer
 LANGUAGE_MODEL = "from llm_codec_hf.embedded import default_language_model; default_language_model()"
 
 CASES = {  # extra -> package -> what needs it
+    "app": {"gradio": {"command": COMMAND.format(["app"])}},
     "convert": {
         "pyyaml": {"command": COMMAND.format([*CONVERT, "x.model"]), "in a clone": CLONE_CONVERT},
         "sentencepiece": {
