@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..audio_llm_codec import AudioReader, open_audio, read_blocks
+from ..audio_llm_codec import AudioReader, open_audio, read_audio, read_blocks
 from ..embedded.demo import CLIPS
 from ..feature_extraction_llm_codec import LLMCodecFeatureExtractor
 
@@ -55,6 +55,20 @@ def shipped_clips() -> dict[str, list[Path]]:
 def shipped_names() -> list[str]:
     """What those clips are called: `kick/bd_808`."""
     return [f"{label}/{path.stem}" for label, paths in shipped_clips().items() for path in paths]
+
+
+def shipped_audio(name: str) -> tuple[int, np.ndarray]:
+    """
+    A clip that ships, as `gr.Audio` takes it: browsers refuse some short FLAC files, and play what is made of this.
+
+    Returns:
+        Its rate in Hz, and int16 `(samples, channels)`.
+
+    Raises:
+        ValueError: for a name that is none of [`shipped_names`].
+    """
+    samples, rate = read_audio(shipped_clip(name))
+    return rate, pcm(samples.T)
 
 
 def shipped_clip(name: str) -> Path:
@@ -142,4 +156,13 @@ def pcm(samples: np.ndarray) -> np.ndarray:
     return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
-__all__ = ["Example", "Limits", "limited_blocks", "pcm", "read_clip", "shipped_clip", "shipped_examples"]
+__all__ = [
+    "Example",
+    "Limits",
+    "limited_blocks",
+    "pcm",
+    "read_clip",
+    "shipped_audio",
+    "shipped_clip",
+    "shipped_examples",
+]

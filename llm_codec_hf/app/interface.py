@@ -18,7 +18,7 @@ from .clips import Limits
 from .compare_tab import compare_tab
 from .listen_tab import listen_tab
 from .models import Models
-from .speak_tab import speak_tab
+from .speak_tab import PLAYER, speak_tab
 from .widgets import choose_models
 
 TITLE = "LLM-Codec: audio in words of a language model"
@@ -100,6 +100,7 @@ def serve(
                 enable_monitoring=False,
                 run_history=False,
                 footer_links=[],
+                head=PLAYER,
                 theme=gr.themes.Default(font=FONTS, font_mono=MONOSPACED),
             )
             yield [address for address in (local, public) if address]

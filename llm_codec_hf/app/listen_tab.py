@@ -60,7 +60,7 @@ def listen_tab(models: Models, choice: ModelChoice, limits: Limits) -> None:
         return values
 
     outputs = [status, original, *players, picture, words]
-    event = start.click(told(run), [source, *choice], outputs, show_progress="minimal", **QUEUE, **PRIVATE)
+    event = start.click(run, [source, *choice], outputs, show_progress="minimal", **QUEUE, **PRIVATE)
     stop.click(lambda: "Stopped.", None, status, cancels=[event], queue=False, **PRIVATE)
 
 

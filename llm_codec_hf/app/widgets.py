@@ -13,7 +13,7 @@ import gradio as gr
 from safetensors import SafetensorError
 
 from ..files.markdown import markdown_table
-from .clips import Example, Limits, pcm, read_clip, shipped_clip, shipped_examples, shipped_names
+from .clips import Example, Limits, pcm, read_clip, shipped_audio, shipped_examples, shipped_names
 from .models import Choice, Models
 
 TOLD = (
@@ -102,7 +102,7 @@ def audio_input(label: str, name: str) -> gr.Audio:
     shipped = gr.Dropdown(
         shipped_names(), value=None, label="… or a clip that ships with the package", elem_id=f"{name}_shipped"
     )
-    shipped.input(lambda clip: str(shipped_clip(clip)) if clip else None, shipped, audio, **PRIVATE)
+    shipped.input(lambda clip: shipped_audio(clip) if clip else None, shipped, audio, **PRIVATE)
     return audio
 
 

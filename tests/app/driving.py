@@ -56,7 +56,7 @@ class Visitor:
         self.page.set_default_timeout(PATIENCE)
         self.errors: list[str] = []
         host = address.split("//")[1].strip("/")
-        self.page.on("console", lambda message: self._note(message) if message.type in ("error", "warning") else None)
+        self.page.on("console", lambda message: self._note(message) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._request(request.url, host))
         self.page.goto(address)
@@ -75,6 +75,10 @@ class Visitor:
 
     def ship(self, where: str, clip: str) -> None:
         """Chooses a clip that ships, and waits until it is there."""
+        clear = self.page.locator(f"#{where}_audio").get_by_label("Clear")
+        if clear.is_visible():  # else the clip before would be taken for this one
+            clear.click()
+            self.page.locator(f"#{where}_audio").get_by_label("File upload").wait_for(state="attached")
         self.page.locator(f"#{where}_shipped input").click()
         self.page.get_by_role("option", name=clip, exact=True).click()
         self.has_audio(f"{where}_audio")
@@ -97,6 +101,12 @@ class Visitor:
         found = self.page.locator(f"#{element}")
         expect(found).to_contain_text(re.compile(pattern), timeout=PATIENCE)
         return found.inner_text()
+
+    def is_told(self, text: str) -> str:
+        """Waits for an error that says something, and returns all that it says."""
+        toast = self.page.get_by_test_id("toast-body")
+        expect(toast).to_contain_text(text, timeout=PATIENCE)
+        return toast.inner_text()
 
     def text_of(self, element: str) -> str:
         """What stands in a box."""
