@@ -21,7 +21,7 @@ def classify_tab(models: Models, choice: ModelChoice, limits: Limits) -> None:
             start = gr.Button("Name it", variant="primary", elem_id="classify_start")
             status = gr.Markdown(elem_id="classify_status")
         scores = gr.Label(label="The language model", elem_id="classify_scores")
-        nearest = gr.Label(label="The nearest example, without a language model", elem_id="classify_nearest")
+        nearest = gr.Label(label="The nearest example", elem_id="classify_nearest")
     prompt = gr.Textbox(
         label="The prompt, as the language model reads it", lines=8, interactive=False, elem_id="classify_prompt"
     )

@@ -60,9 +60,7 @@ def classify(
     shares = shared_words(asked[0], [clip[0] for clip in codes]).tolist()
     return Answer(
         scores={entry["label"]: entry["score"] for entry in answer},
-        nearest_scores={
-            label: max(share for share, (_, of) in zip(shares, shown) if of == label) for label in labels
-        },
+        nearest_scores={label: max(share for share, (_, of) in zip(shares, shown) if of == label) for label in labels},
         words=processor.codes_to_words(asked, layers=(0,))[0],
         prompt=processor.tokenizer.decode(ids),
         tokens=len(ids),

@@ -28,7 +28,8 @@ class Compared(NamedTuple):
 
 
 @cache
-def _missing(name: str) -> str | None:
+def why_missing(name: str) -> str | None:
+    """Why a codec of `COMPARED` cannot run here, or None."""
     return why_left_out(BASELINES[name])
 
 
@@ -46,7 +47,7 @@ def compare(samples: np.ndarray, rate: int) -> list[Compared]:
     at_theirs = soxr.resample(samples, rate, RATE) if rate != RATE else samples
     found = []
     for name in COMPARED:
-        baseline, missing = BASELINES[name], _missing(name)
+        baseline, missing = BASELINES[name], why_missing(name)
         if missing is None:
             try:
                 coded = baseline.code(at_theirs)
