@@ -3,4 +3,4 @@
 
 from ..extras import require
 
-require("corpus", "A corpus", "datasets", "datatrove", "pyarrow")
+require("corpus", "A corpus", "datasets", "datatrove", "filelock", "pyarrow")

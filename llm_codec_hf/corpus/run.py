@@ -12,7 +12,7 @@ from .configuration import TokenizeConfig
 from .executors import make_executor
 from .flight import Flight
 from .identity import CodecIdentity, identify
-from .plan import PROBLEM, Plan, check_unchanged, make_plan, read_plan, retry_plan
+from .plan import PROBLEM, STATE, Plan, check_unchanged, make_plan, read_plan, retry_plan
 from .sources import Source, make_source
 from .steps import ERRORS, error_name, json_lines, load, make_steps, read_errors
 from .store import Store
@@ -24,7 +24,7 @@ CARD = "README.md"
 
 def tokenize(config: TokenizeConfig) -> Summary:
     """
-    Encodes a corpus, or goes on with it. Only one process at a time may do so with a folder.
+    Encodes a corpus, or goes on with it. One process at a time may do so with a folder.
 
     Workers are started as `multiprocessing` starts them, so a script calls this below `if __name__ == "__main__":`.
 
@@ -36,10 +36,15 @@ def tokenize(config: TokenizeConfig) -> Summary:
 
     Raises:
         ValueError: If the source, the codec or the settings are not those that the run began with; for a source that
-            has no audio; if a task fails for another reason than its clips.
+            has no audio; if a task fails for another reason than its clips; if another process works on the folder.
         OSError: If the source is not there, or the folder cannot be written to.
     """
     store, source = Store(config.output_dir), make_source(config)
+    with store.alone(f"{STATE}/lock"):
+        return _tokenize(config, store, source)
+
+
+def _tokenize(config: TokenizeConfig, store: Store, source: Source) -> Summary:
     identity = identify(load(config.model, "cpu")[0], config.model)
     settings = config.fixed | {"codec_hash": identity.codec_hash}
     plan = read_plan(store)

@@ -82,7 +82,8 @@ class Folder(Source):
         folder = Path(self.config.source)
         files, left_out = list_files(folder)
         texts, used = read_texts(folder, files)
-        self.left_out += left_out
+        for name, reason in left_out:  # a link that leads nowhere, a folder that may not be read
+            yield Entry(name, name, "left out", None, f"It is left out: {reason}.")
         for path in files:
             name = path.relative_to(folder).as_posix()
             if is_audio(path):

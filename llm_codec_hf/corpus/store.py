@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from fsspec.core import url_to_fs
 
 from ..files.atomic import collect_folder, whole_file
@@ -88,6 +89,28 @@ class Store:
         """Removes a file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self.path(name))
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """
+        A block that one process at a time may be in, where the store is local; the system ends it with the process.
+
+        Args:
+            name: Of the lock.
+
+        Raises:
+            ValueError: If another process is in it.
+        """
+        if not self.is_local:
+            yield
+            return
+        path = Path(self.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, timeout=0):
+                yield
+        except Timeout as error:
+            raise ValueError(f"Another process works on {self.root}; wait until it has ended.") from error
 
     def collect(self, *folders: str) -> None:
         """Removes what killed processes left in folders of the store that they were writing to."""

