@@ -12,7 +12,7 @@ from ..feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from ..files.encoded_clip import BLOCK_S, encode_clip
 from ..inputs_llm_codec import encode_clips
 from .configuration import TokenizeConfig
-from .flight import MOST_DEATHS, Flight
+from .flight import Flight
 from .plan import Planned
 from .sources import Source
 
@@ -82,7 +82,7 @@ class TaskEncoder:
     def _suspect(self, clip: Planned) -> Iterator[Encoded]:
         """A clip that was in flight when a process died: alone, or not at all."""
         deaths = self.flight.deaths(clip.id)
-        if len(deaths) >= MOST_DEATHS:
+        if self.flight.is_hopeless(clip.id):
             yield Encoded(clip, None, 0, f"Set aside: the process died {len(deaths)} times on it ({deaths[-1]}).")
         else:
             self.flight.begin([clip.id], self.seconds)

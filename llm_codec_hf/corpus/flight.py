@@ -15,7 +15,12 @@ from collections.abc import Iterable
 from .plan import STATE
 from .store import Store
 
-MOST_DEATHS = 3  # once with others in its batch, and twice alone: a kill from outside seldom meets one clip so often
+MOST_DEATHS = 3  # once with others in its batch, and twice alone
+# Deaths that may come from outside: from whoever kills jobs, or from the system, where memory is short. They are counted
+# as well, for a clip may be what takes the memory; but chance must not meet one clip so often.
+LOST = "its job ended before the task did"
+FROM_OUTSIDE = ("signal SIGKILL", "signal SIGTERM", LOST)
+MOST_DEATHS_FROM_OUTSIDE = 6
 
 
 class Flight:
@@ -53,6 +58,12 @@ class Flight:
     def deaths(self, clip: str) -> list[str]:
         """How each process died that worked on a clip."""
         return self._deaths.get(clip, [])
+
+    def is_hopeless(self, clip: str) -> bool:
+        """Whether processes died so often on a clip that it is not to be tried again."""
+        deaths = self.deaths(clip)
+        crashes = sum(how not in FROM_OUTSIDE for how in deaths)
+        return crashes >= MOST_DEATHS or len(deaths) >= MOST_DEATHS_FROM_OUTSIDE
 
     def died(self, how: str) -> bool:
         """
@@ -110,4 +121,4 @@ class Flight:
                 os.remove(self._names[name])
 
 
-__all__ = ["MOST_DEATHS", "Flight"]
+__all__ = ["LOST", "MOST_DEATHS", "Flight"]

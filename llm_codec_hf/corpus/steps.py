@@ -23,7 +23,7 @@ from ..files.codec_folder import load_codec
 from ..files.strict_json import to_json
 from .configuration import TokenizeConfig
 from .encoding import TaskEncoder
-from .flight import Flight
+from .flight import LOST, Flight
 from .identity import CodecIdentity, identify
 from .plan import STATE, Plan, read_plan
 from .sources import Source, make_source
@@ -78,7 +78,7 @@ class EncodeAudio(PipelineStep):
             )
         flight = Flight(Store(self.config.output_dir), rank)
         if not self.supervised and flight.is_up:
-            flight.died("its job ended before the task did")
+            flight.died(LOST)
         encoder = TaskEncoder(model, feature_extractor, _source(self.config), self.config, flight)
         for encoded in encoder.encode([document.metadata["clip"] for document in documents.values()]):
             document = documents.pop(encoded.clip.id)
