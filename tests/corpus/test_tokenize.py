@@ -308,6 +308,8 @@ def test_a_journal_counts_deaths_until_a_clip_survives(tmp_path):
     assert flight.deaths("a") == flight.deaths("b") == ["signal SIGKILL"]
     flight.survived("a")
     assert not Flight(store, 3).deaths("a") and Flight(store, 3).deaths("b")
+    flight.end()
+    assert not Flight(store, 3).deaths("b")
     for how, times in (("signal SIGSEGV", 3), ("signal SIGKILL", 6)):  # a crash is the clip's, a kill may be anyone's
         flight = Flight(store, 4)
         for _ in range(times):
@@ -316,8 +318,6 @@ def test_a_journal_counts_deaths_until_a_clip_survives(tmp_path):
             flight.died(how)
         assert flight.is_hopeless("a")
         flight.end()
-    flight.end()
-    assert not Flight(store, 3).deaths("b")
 
 
 # ---- Elsewhere
