@@ -39,7 +39,8 @@ def run(args: Namespace) -> int:
     if summary.errors:
         where = f"{config.output_dir}/errors says why; --retry_errors tries again"
         note(f"{summary.errors} clips could not be encoded: {where}.")
-    if summary.unfinished:
-        note(f"{summary.unfinished} of {summary.tasks} tasks are unfinished; {GOES_ON}.")
     begun = config.executor == "slurm"  # its jobs go on after the command
+    if summary.unfinished:
+        state = "with Slurm; when they have ended, the same command sums up" if begun else f"unfinished; {GOES_ON}"
+        note(f"{summary.unfinished} of {summary.tasks} tasks are {state}.")
     return FAILED if summary.errors or summary.unfinished and not begun else 0
