@@ -45,6 +45,7 @@ class TrainingConfig:
     num_words: int = option(4096, "words of layer 0, at most")
     min_letters: int = option(1, "letters of a word of layer 0, at least")
     num_tokens: int | None = option(None, "tokens of the other layers, the first by id; all by default")
+    finest_tokens: int | None = option(None, "tokens of the last layer, at least `num_tokens`; as many by default")
     tokens: Literal["all", "words"] = option(
         "all", "tokens of the other layers: all but special and byte ones, or words"
     )
@@ -147,6 +148,8 @@ class TrainingConfig:
         for name in positive.split():
             if not getattr(self, name) > 0:
                 yield f"`{name}` must be above 0, got {getattr(self, name)!r}."
+        if self.finest_tokens is not None and self.finest_tokens < (self.num_tokens or math.inf):
+            yield f"`finest_tokens` ({self.finest_tokens}) is `num_tokens` ({self.num_tokens}) or more."
         if self.max_windows < self.min_windows:
             yield f"`max_windows` ({self.max_windows}) is below `min_windows` ({self.min_windows})."
         for name in ("layer_dropout", "noise_chance", "room_chance", "colour_chance", "min_cover", "semantic_gradient"):

@@ -32,9 +32,10 @@ class Vocabulary:
         tokenizer: The language model's.
         words: Layer 0's, as the processor takes them.
         word_ids: Token ids of each.
-        token_ids: Token id of every entry of the other layers.
+        token_ids: Token id of every entry of the last layer.
         word_table: `(words, dim)`. A word's row is the mean of its tokens' rows (arXiv 2406.10056).
         token_table: `(tokens, dim)`.
+        coarse_tokens: How many of these tokens the layers between the first and the last have; all by default.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -43,10 +44,14 @@ class Vocabulary:
     token_ids: list[int]
     word_table: torch.Tensor
     token_table: torch.Tensor
+    coarse_tokens: int | None = None
 
     def tables(self, num_layers: int) -> list[torch.Tensor]:
         """The table of every layer."""
-        return [self.word_table] + [self.token_table] * (num_layers - 1)
+        return self._per_layer(self.word_table, self.token_table, num_layers)
+
+    def _per_layer(self, words, tokens, num_layers: int) -> list:
+        return [words, *[tokens[: self.coarse_tokens]] * (num_layers - 2), tokens][:num_layers]
 
     def processor(self, config: LLMCodecConfig, template=None) -> LLMCodecProcessor:
         """The processor of a codec with these entries."""
@@ -54,7 +59,7 @@ class Vocabulary:
             LLMCodecFeatureExtractor(sampling_rate=config.sampling_rate),
             self.tokenizer,
             words=self.words,
-            token_ids=[self.word_ids] + [self.token_ids] * (config.num_codebooks - 1),
+            token_ids=self._per_layer(self.word_ids, self.token_ids, config.num_codebooks),
             vq_strides=config.vq_strides,
             template=template,
         )
@@ -63,7 +68,7 @@ class Vocabulary:
         """Writes all that training needs of the language model, for where the model itself would be too large: a folder
         that stands for it as `language_model`."""
         self.tokenizer.save_pretrained(folder)
-        lists = {"words": self.words, "word_ids": self.word_ids, "token_ids": self.token_ids}
+        lists = {name: getattr(self, name) for name in ("words", "word_ids", "token_ids", "coarse_tokens")}
         tables = {"words": self.word_table.contiguous(), "tokens": self.token_table.contiguous()}
         save_file(tables, Path(folder) / VOCABULARY_NAME, metadata={name: json.dumps(x) for name, x in lists.items()})
 
@@ -135,9 +140,10 @@ def make_vocabulary(tokenizer: PreTrainedTokenizerBase, embeddings: torch.Tensor
             f" in {config.words or config.dictionary or 'the tokenizer'}; name a file of words (`words`)."
         )
     tokens = list(single.values()) if config.tokens == "words" else plain_tokens(tokenizer)
-    tokens = tokens[: config.num_tokens]
+    tokens = tokens[: config.finest_tokens or config.num_tokens]
     word_table = torch.stack([embeddings[ids].float().mean(dim=0) for ids in word_ids])
-    return Vocabulary(tokenizer, words, word_ids, tokens, word_table, embeddings[tokens].float())
+    coarse = config.num_tokens if config.finest_tokens else None
+    return Vocabulary(tokenizer, words, word_ids, tokens, word_table, embeddings[tokens].float(), coarse)
 
 
 def leading_space(tokenizer: PreTrainedTokenizerBase, words: dict[str, int]) -> str:

@@ -69,6 +69,22 @@ def test_words_of_a_file_are_means_of_their_tokens(tmp_path):
     assert all(torch.equal(one, other) for one, other in zip(again.tables(3), tables))
 
 
+def test_the_last_layer_may_have_more_tokens(tmp_path):
+    """The others have the first of them; words, saved and read again likewise."""
+    embeddings = torch.randn(400, 8)
+    vocabulary = make_vocabulary(tiny_tokenizer(), embeddings, config(num_words=4, num_tokens=5, finest_tokens=9))
+    vocabulary.save(tmp_path)
+    for each in (vocabulary, open_vocabulary(config(language_model=str(tmp_path)))):
+        tables = each.tables(3)
+        assert [len(table) for table in tables] == [4, 5, 9] and torch.equal(tables[1], tables[2][:5])
+        assert [len(table) for table in each.tables(2)] == [4, 9] and len(each.tables(1)) == 1
+        processor = each.processor(tiny_config(codebook_sizes=[4, 5, 9]))
+        codes = torch.tensor([[0, 1], *[[2, 3]] * 2, *[[8, 7]] * 4])
+        assert torch.equal(processor.ids_to_codes(processor.codes_to_ids(codes)), codes)
+    with pytest.raises(ValueError, match=r"`finest_tokens` \(4\) is `num_tokens` \(5\) or more"):
+        config(num_tokens=5, finest_tokens=4)
+
+
 def test_dictionary_chooses_among_single_tokens(tmp_path):
     (tmp_path / "dictionary").write_text("fe\nzz\nab\n")
     vocabulary = make_vocabulary(tiny_tokenizer(), torch.randn(400, 8), config(dictionary=str(tmp_path / "dictionary")))
