@@ -38,8 +38,10 @@ def run(args: Namespace) -> int:
     from llm_codec_hf.app.interface import serve
     from llm_codec_hf.app.models import Models
 
-    from .codec import find_device
+    from .codec import find_device, load_config
 
+    for model in args.model:  # what is none is refused now, and not when a visitor chooses it
+        load_config(Namespace(model=model))
     devices = [str(find_device(name)) for name in args.device] if args.device else None
     with serve(
         Models(args.model, args.language_model, devices),

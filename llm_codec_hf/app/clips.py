@@ -28,8 +28,8 @@ class Limits:
     """
 
     seconds: float = 600.0
-    example_seconds: float = 30.0
-    examples: int = 64
+    example_seconds: float = 15.0
+    examples: int = 48
 
 
 class Example(NamedTuple):

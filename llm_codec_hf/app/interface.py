@@ -2,6 +2,7 @@
 """The app: its tabs, and the server that shows them."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 
-from ..embedded.demo import CLIPS
 from .classify_tab import classify_tab
 from .clips import Limits
 from .compare_tab import compare_tab
@@ -26,6 +26,8 @@ FONTS = ("system-ui", "sans-serif")  # of the visitor's machine: nothing is fetc
 MONOSPACED = ("ui-monospace", "monospace")
 DAY = 86400  # seconds after which what visitors uploaded is deleted; it is looked for as often
 MAX_FILE_SIZE = "32mb"
+VISITORS = 200  # whose examples are kept, up to 46 MB each; beyond, who was away longest loses them
+WAITING = 64  # requests in the queue; beyond, visitors are told that it is full
 
 
 def build(models: Models | None = None, limits: Limits | None = None) -> gr.Blocks:
@@ -65,7 +67,7 @@ def serve(
     Serves the app as long as the block runs.
 
     What visitors upload lies in a folder of this app alone, which goes with it. Nothing else of the machine's files is
-    served but the clips that ship.
+    served.
 
     Args:
         models: As of [`build`].
@@ -80,20 +82,21 @@ def serve(
         The addresses: here, and the public one if there is one.
 
     Raises:
-        OSError: where the port is taken.
+        OSError: where it cannot listen there, such as at a port that is taken.
     """
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="llm_codec_app_") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
-        app = build(models, limits)
+        app = build(models, limits).queue(max_size=WAITING)
         try:
+            _check_port(host, port)
             _, local, public = app.launch(
                 server_name=host,
                 server_port=port,
                 share=share,
                 max_file_size=max_file_size,
                 inbrowser=open_browser,
-                allowed_paths=[str(CLIPS)],
+                state_session_capacity=VISITORS,
                 prevent_thread_lock=True,
                 quiet=True,
                 ssr_mode=False,
@@ -110,6 +113,18 @@ def serve(
                 os.environ.pop("GRADIO_TEMP_DIR", None)
             else:
                 os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _check_port(host: str, port: int | None) -> None:
+    """Says what is wrong with an address, before Gradio says what is wrong with its own arguments."""
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise OSError(f"The app cannot listen at {host}:{port} ({error}): choose another port.") from error
 
 
 __all__ = ["MAX_FILE_SIZE", "build", "serve"]

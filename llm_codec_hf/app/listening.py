@@ -125,8 +125,9 @@ def listen(codec: Codec, path: str | Path, seconds: float = Limits.seconds) -> I
             samples.append(block)
             codes.append(fresh)
             there += len(block)
-            whole = max(there, expected * config.sampling_rate // rate)
-            yield Step(there / whole / 2, f"encoded {there / config.sampling_rate:.0f} s of audio")
+            # where headers do not tell the length, nobody knows how much is left
+            done = min(1.0, there * rate / (expected * config.sampling_rate)) / 2 if expected else 0.0
+            yield Step(done, f"encoded {there / config.sampling_rate:.0f} s of audio")
     original, audio_codes = np.concatenate(samples), torch.cat(codes, dim=1)
     sets = first_layers(config.num_codebooks)
     pieces = []

@@ -18,16 +18,20 @@ PATIENCE = 60_000  # milliseconds that a language model may take on a busy machi
 SIZE = {"width": 1200, "height": 1000}
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def running_app(*options: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     """Runs `llm-codec app`, and gives its address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     log = folder / "app.txt"
     with open(log, "w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "llm_codec_cli", "app", "--port", port, *options],
+            [sys.executable, "-m", "llm_codec_cli", "app", "--port", str(free_port()), *options],
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,

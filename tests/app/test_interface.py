@@ -101,5 +101,14 @@ def test_uploads_have_a_limit(served):
     assert large.status_code == 413
 
 
+def test_a_port_that_is_taken(served, models):
+    port = int(served.rstrip("/").rsplit(":")[-1])
+    with (
+        pytest.raises(OSError, match=f"cannot listen at 127.0.0.1:{port} .*: choose another port"),
+        serve(models, port=port),
+    ):
+        pass
+
+
 def _client(address: str):
     return httpx.Client(base_url=address, trust_env=False)
