@@ -128,13 +128,15 @@ def run_with_kills(
             time.sleep(rng.uniform(0, wait))
             check_readable(output_dir)
             workers = descendants(process.pid)
-            kind = "workers" if workers and rng.random() < 0.7 else "parents"
+            kind = "workers" if workers and rng.random() < 0.8 else "parents"
             try:
                 os.kill(rng.choice(workers) if kind == "workers" else process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
             if kind == "workers" or process.wait() == -signal.SIGKILL:
                 killed[kind] += 1
+                with open(log, "a") as told:
+                    told.write(f"killed: {killed}\n")
         if (status := process.wait()) != -signal.SIGKILL:
             assert status in (0, 1), log.read_text(errors="replace")[-3000:]
             return killed

@@ -54,7 +54,7 @@ def _kind(name: str) -> Any:
     from datatrove.executor.ray import RayPipelineExecutor
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False)  # a cluster that RAY_ADDRESS names, or one of this machine alone
     return RayPipelineExecutor
 
 

@@ -18,7 +18,7 @@ from .store import Store
 MOST_DEATHS = 3  # once with others in its batch, and twice alone
 # Deaths that may come from outside: from whoever kills jobs, or from the system, where memory is short. They count as
 # well, for a clip may be what takes the memory; but chance must not meet one clip so often.
-LOST = "its job ended before the task did"
+LOST = "its process was lost"
 FROM_OUTSIDE = ("signal SIGKILL", "signal SIGTERM", LOST)
 MOST_DEATHS_FROM_OUTSIDE = 6
 

@@ -23,13 +23,15 @@ from datatrove.executor.base import DistributedEnvVars, PipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from tqdm import tqdm
 
-from .flight import Flight
+from .flight import LOST, Flight
 from .plan import STATE
 from .steps import EncodeAudio
 from .store import Store
 
 PATIENCE = 10  # seconds that a worker has to end when there is no more to do
+STARTS = 3  # tries to start a worker
 POLL = 0.5  # seconds between two looks at the progress
+UNKNOWN = 255  # the exit status that `multiprocessing` gives where the fork server was killed, and cannot tell
 MOST_BLIND_DEATHS = 3  # of a task, with no clip in flight: then it is not the clips
 
 # A process from a fork server has the libraries loaded. Forking this one is no choice: it may have used a GPU.
@@ -140,11 +142,18 @@ class SupervisedExecutor(PipelineExecutor):
         context = multiprocessing.get_context(CONTEXT)
         if CONTEXT == "forkserver":
             context.set_forkserver_preload([EncodeAudio.__module__])  # of no effect once it runs
-        here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, executor, threads, log), daemon=True)
-        process.start()
-        there.close()
-        return _Worker(process, here)
+        for tries_left in reversed(range(STARTS)):
+            here, there = context.Pipe()
+            process = context.Process(target=_work, args=(there, executor, threads, log), daemon=True)
+            try:
+                process.start()
+            except (EOFError, ConnectionError):  # the fork server was killed just now; there is another one next time
+                if not tries_left:
+                    raise
+                continue
+            finally:
+                there.close()
+            return _Worker(process, here)
 
 
 class _Worker:
@@ -170,6 +179,8 @@ class _Worker:
     def how_it_died(self) -> str:
         self.process.join()
         code = self.process.exitcode
+        if code == UNKNOWN:
+            return LOST
         if code is not None and code < 0:
             return f"signal {signal.Signals(-code).name}"
         return f"exit status {code}"
@@ -188,7 +199,7 @@ def _work(pipe: connection.Connection, executor: SupervisedExecutor, threads: in
     while True:
         try:
             rank = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         executor.pipeline = copy.deepcopy(pipeline)  # steps count what they do
         error = None
