@@ -20,7 +20,8 @@ from llm_codec_hf.audio_llm_codec import read_audio
 from llm_codec_hf.corpus import supervisor
 from llm_codec_hf.corpus.configuration import TokenizeConfig
 from llm_codec_hf.corpus.flight import MOST_DEATHS, Flight
-from llm_codec_hf.corpus.plan import read_plan
+from llm_codec_hf.corpus.identity import identify
+from llm_codec_hf.corpus.plan import make_plan, read_plan
 from llm_codec_hf.corpus.reading import decode_row, row_to_codes, row_to_ids
 from llm_codec_hf.corpus.run import tokenize
 from llm_codec_hf.corpus.sources import make_source
@@ -321,6 +322,40 @@ def test_a_journal_counts_deaths_until_a_clip_survives(tmp_path):
 
 
 # ---- Elsewhere
+
+
+def test_another_executor_finds_that_a_job_was_lost(configure, codec, processor, tmp_path):
+    for seed in range(4):
+        write_clip(tmp_path / "clips" / f"{seed}", seed, seconds=1)
+    config = configure(tmp_path / "clips", batch_seconds=60.0)
+    store, source = Store(config.output_dir), make_source(config)
+    plan = make_plan(store, source, {}, None, 1)
+    flight = Flight(store, 0)
+    flight.begin(["0.wav", "1.flac"], 0.0)  # of a job that ended here, as far as the next one knows
+    for _ in range(5):
+        flight.begin(["1.flac"], 0.0)
+        flight.died("signal SIGKILL")
+    flight.begin(["0.wav", "1.flac"], 0.0)
+    documents = None
+    for step in make_steps(config, identify(codec, config.model), plan, source, supervised=False):
+        documents = step(documents, 0, 1)
+    assert [document.id for document in documents][:2] == ["0.wav", "1.flac"]  # alone, before the others
+    ((name, error),) = errors_of(tmp_path / "codes").items()
+    assert name == "1.flac" and "died 6 times" in error
+    assert_as_alone(rows := rows_of(tmp_path / "codes"), tmp_path / "clips", codec, processor)
+    assert set(rows) == {"0.wav", "2.ogg", "3.mp3"} and not flight.is_up
+
+
+def test_one_process_at_a_time(clips, configure, tmp_path):
+    with Store(str(tmp_path / "codes")).alone(".tokenize/lock"), pytest.raises(ValueError, match="Another process"):
+        tokenize(configure(clips))
+
+
+def test_the_folder_may_be_behind_an_url(clips, configure, codec, processor, tmp_path):
+    folder = tmp_path / "codes"
+    config = configure(clips, output_dir=f"local://{folder}")  # a file system of `fsspec`, of which nothing is known
+    assert tokenize(config).clips == tokenize(config).clips == len(rows_of(folder)) == 12
+    assert not (folder / ".tokenize" / "flight").exists()
 
 
 def test_a_store_behind_an_url(tmp_path):
