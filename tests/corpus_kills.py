@@ -128,7 +128,7 @@ def run_with_kills(
             time.sleep(rng.uniform(0, wait))
             check_readable(output_dir)
             workers = descendants(process.pid)
-            kind = "workers" if workers and rng.random() < 0.8 else "parents"
+            kind = "workers" if workers and rng.random() < 0.85 else "parents"
             try:
                 os.kill(rng.choice(workers) if kind == "workers" else process.pid, signal.SIGKILL)
             except ProcessLookupError:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from .steps import EncodeAudio
 from .store import Store
 
 PATIENCE = 10  # seconds that a worker has to end when there is no more to do
-STARTS = 3  # tries to start a worker
+STARTS = 20  # tries to start a worker
 POLL = 0.5  # seconds between two looks at the progress
 UNKNOWN = 255  # the exit status that `multiprocessing` gives where the fork server was killed, and cannot tell
 MOST_BLIND_DEATHS = 3  # of a task, with no clip in flight: then it is not the clips
@@ -147,9 +148,13 @@ class SupervisedExecutor(PipelineExecutor):
             process = context.Process(target=_work, args=(there, executor, threads, log), daemon=True)
             try:
                 process.start()
-            except (EOFError, ConnectionError):  # the fork server was killed just now; there is another one next time
+            except (
+                EOFError,
+                ConnectionError,
+            ):  # the fork server was killed; when it has ended, there will be another one
                 if not tries_left:
                     raise
+                time.sleep(POLL)
                 continue
             finally:
                 there.close()
