@@ -151,7 +151,7 @@ class SupervisedExecutor(PipelineExecutor):
             except (
                 EOFError,
                 ConnectionError,
-            ):  # the fork server was killed; when it has ended, there will be another one
+            ):  # the fork server was killed; there will be another one
                 if not tries_left:
                     raise
                 time.sleep(POLL)
