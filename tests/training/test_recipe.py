@@ -19,6 +19,7 @@ SMALL = {
     "shares": {},
     "num_words": 24,
     "num_tokens": 32,
+    "finest_tokens": 40,
     "batch_size": 2,
     "min_windows": 4,
     "max_windows": 4,
