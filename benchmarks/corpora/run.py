@@ -40,6 +40,7 @@ RATE = 16000
 def make_clips(folder: Path, count: int) -> float:
     """Writes clips; returns their seconds."""
     rng, seconds = np.random.default_rng(0), 0.0
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         samples = rng.uniform(-0.3, 0.3, size=int(RATE * rng.uniform(1, 12)))
