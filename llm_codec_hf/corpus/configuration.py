@@ -38,7 +38,9 @@ class TokenizeConfig:
     # ---- The codec
     model: str | None = option(None, "the codec, an id or a folder; the embedded one by default")
     device: str | None = option(None, "cpu, cuda, cuda:1, …; by default a worker has an accelerator, if there is one")
-    batch_seconds: float = option(60.0, "seconds of audio that are encoded at once; longer files go block by block")
+    batch_seconds: float | None = option(
+        None, "seconds of audio that are encoded at once, by default 15 on a CPU and else 60; longer files go in blocks"
+    )
 
     # ---- What is written
     format: Literal["parquet", "webdataset"] = option("parquet", "parquet or webdataset")

@@ -21,6 +21,9 @@ OF_ENCODING = (ValueError, MemoryError, torch.OutOfMemoryError)
 OF_READING = (*OF_ENCODING, OSError, RuntimeError, TypeError, EOFError, OverflowError)
 
 
+CPU_BATCH, BATCH = 15.0, 60.0  # seconds; on a CPU larger ones gain nothing, and take memory
+
+
 class Encoded(NamedTuple):
     """
     What became of a clip.
@@ -60,6 +63,7 @@ class TaskEncoder:
     ):
         self.model, self.feature_extractor, self.source = model, feature_extractor, source
         self.config, self.flight, self.seconds = config, flight, 0.0
+        self.batch_seconds = config.batch_seconds or (CPU_BATCH if model.device.type == "cpu" else BATCH)
 
     def encode(self, clips: Sequence[Planned]) -> Iterator[Encoded]:
         """
@@ -95,7 +99,7 @@ class TaskEncoder:
         """Clips in their order, as many at once as padded to the longest of them have the seconds of a batch."""
         batch: list[Planned] = []
         for clip in clips:
-            if batch and (len(batch) + 1) * batch[0].seconds > self.config.batch_seconds:
+            if batch and (len(batch) + 1) * batch[0].seconds > self.batch_seconds:
                 yield batch
                 batch = []
             batch.append(clip)
@@ -103,7 +107,7 @@ class TaskEncoder:
             yield batch
 
     def _batch(self, clips: list[Planned]) -> Iterator[Encoded]:
-        if len(clips) == 1 and clips[0].seconds > self.config.batch_seconds:
+        if len(clips) == 1 and clips[0].seconds > self.batch_seconds:
             yield self._by_blocks(clips[0])
             return
         good: list[tuple[Planned, np.ndarray]] = []
