@@ -157,7 +157,7 @@ def evaluate(
 
 
 def process_state() -> PartialState:
-    """Which of the processes this is, and its device; untold, accelerate takes no part in processes on a CPU."""
+    """This process's rank and device. Accelerate ignores groups of CPU processes unless told `cpu=True`."""
     on_cpu = os.environ.get("ACCELERATE_USE_CPU") == "true" or not torch.accelerator.is_available()
     return PartialState(cpu=on_cpu)
 

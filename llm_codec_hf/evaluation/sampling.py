@@ -71,7 +71,7 @@ def sample_episodes(
         shots: Demonstrations a label.
         episodes: How many episodes.
         queries_per_support: Queries a support set, at most; fewer where a label has not enough clips.
-        seed: Of the draw.
+        seed: Seed of the random draw.
         group_disjoint: Whether groups are kept apart. A clip without a group is one of its own.
         questions: Question → label; they are the queries in place of clips, each asked as often as the others.
 

@@ -36,7 +36,7 @@ class Clips:
         sources (`dict[str, list[Recording]]`): The recordings of each source.
         open_file (`Callable`): A recording → the path or the binary file with it.
         sampling_rate (`int`): Of the clips, in Hz.
-        seed (`int`): Of the draw.
+        seed (`int`): Seed of the random draw.
         skipped (`list[tuple[str, str]]`, *optional*): Names of what could not be read so far, and reasons. What shows
             only when it is decoded is added as it is met, in the process that meets it.
         shares (`Mapping[str, float]`, *optional*): Source → chance, from 0 to 1.
@@ -104,7 +104,7 @@ class Clips:
         Args:
             dataset: A dataset of `datasets`, or the name of one.
             sampling_rate: Of the clips, in Hz.
-            seed: Of the draw.
+            seed: Seed of the random draw.
             options: Of `streams.open_dataset`: `split`, `config`, `audio_column`, `text_column`, `streaming`.
 
         Returns:
@@ -174,7 +174,7 @@ def open_clips(
     Args:
         source (`str` or `Path`): The name.
         sampling_rate (`int`): Of the clips, in Hz.
-        seed (`int`): Of the draw.
+        seed (`int`): Seed of the random draw.
         shares (`Mapping[str, float]`, *optional*): As [`Clips`] takes them, for folders alone.
         options: Of `Clips.from_dataset`, for a dataset alone.
 
