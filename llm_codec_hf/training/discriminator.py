@@ -162,7 +162,7 @@ def discriminator_loss(real_logits: Logits, fake_logits: Logits, kind: Adversary
 
 def generator_adversarial_loss(fake_logits: Logits, kind: Adversary) -> torch.Tensor:
     """
-    The codec's adversarial loss on the discriminator's logits; arguments, source and errors as in [`discriminator_loss`].
+    The codec's adversarial loss on the discriminator's logits; arguments and errors as in [`discriminator_loss`].
     """
     check_kind(kind)
     if kind == "least_squares":
