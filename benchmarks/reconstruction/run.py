@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> dict:
     if min(args.max_files, args.dnsmos_files) < 1 or args.output.suffix != ".json":
         parser.error("--max_files and --dnsmos_files take positive numbers, and --output a .json file.")
     folders = {}
-    for given in args.model or [str(default_codec())]:
+    for given in args.model or [f"embedded_default={default_codec()}"]:
         name, _, folder = given.rpartition("=")
         name = name or Path(folder).resolve().name
         if name in folders or name in (*OWN, *BASELINES):

@@ -39,7 +39,7 @@ SMALL = {
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ["train_spectral.yaml"])
+@pytest.mark.parametrize("name", ["train.yaml", "train_gpu.yaml"])
 def test_recipe_trains_a_codec_that_loads(name, whisper_dir, tmp_path):  # noqa: F811
     fields = yaml.safe_load((ROOT / "recipes/embedded_default" / name).read_text(encoding="utf-8"))
     for part in ("encoder_options", "decoder_options"):

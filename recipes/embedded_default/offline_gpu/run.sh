@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One run on the machine, from the repository's root: run.sh CARRY RUN OUT MINUTES [llm-codec train options]
-# It goes on with RUN if the machine still has it, else with the parts of a checkpoint in CARRY/checkpoint.
+# It goes on with RUN if the machine still has it, else from CARRY/warm_start.
 set -euo pipefail
 carry=$1 run=$2 out=$3 minutes=$4
 shift 4
@@ -10,15 +10,10 @@ if [ -d "$carry/wheels" ]; then # what Python lacks there
     export PYTHONPATH="$site:$PWD"
 fi
 mkdir -p "$run" "$out"
-if [ ! -f "$run/checkpoint.safetensors" ] && ls "$carry"/checkpoint/part.* >/dev/null 2>&1; then
-    cat "$carry"/checkpoint/part.* >"$run/checkpoint.safetensors"
-fi
-python3 -m llm_codec_cli train "$carry/train.yaml" --data "$carry/audio" --language_model "$carry/vocabulary" \
-    --output_dir "$run" --stop_minutes "$minutes" "$@"
-cp "$run/log.jsonl" "$out/" || true # none yet after a very short turn
-# the codec once it is there, else the checkpoint: in parts of 15 MiB
-if [ -d "$run/codec" ]; then
-    tar -C "$run" -c codec | split -b 15M - "$out/codec.tar."
-else
-    split -b 15M "$run/checkpoint.safetensors" "$out/part."
-fi
+OMP_NUM_THREADS=1 python3 recipes/embedded_default/offline_gpu/train_alone.py "$carry/train_gpu.yaml" \
+    --data "$carry/audio" --language_model "$carry/vocabulary" --feature_encoder "$carry/whisper" \
+    --init_from "$carry/warm_start" --output_dir "$run" --max_minutes "$minutes" "$@"
+cp "$run/log.jsonl" "$out/"
+# the averaged weights in half precision, in parts of 15 MiB
+python3 -m llm_codec_hf.training.warm_start "$run" "$run/warm_start"
+split -b 15M "$run/warm_start/averages.safetensors" "$out/averages.part."
