@@ -5,8 +5,8 @@ Puts a trained codec where the package ships it:
     python recipes/embedded_default/package_codec.py RUN/codec llm_codec_hf/embedded/codec [--audio_dir AUDIO/eval]
 
 JSON is copied, and so are the weights: the networks' in float16, which halves them, and the codebooks as they are. With
-`--audio_dir` it says how many codes of that audio the rounding changes. The code beside them, with which a copy of the
-folder loads without the package, is the package's own: links to its files, which wheels hold as files. The card there is
+`--audio_dir` it says how many codes of that audio the rounding changes. The code beside them, with which a copy of
+the folder loads without the package, is the package's own: links to its files, which wheels hold as files. The card is
 written by hand.
 """
 
