@@ -6,8 +6,8 @@ A frozen language model speaks: from one example of each digit, it answers sums 
 
 The digits are spoken by eSpeak NG (Debian's `espeak-ng`), or are clips of your own (`--clips`, a folder of 0.wav …
 9.wav). It writes the answers, and prints what a recogniser hears in them, in the right digit encoded and decoded, and
-in that digit itself, with DNSMOS (`pip install 'llm-codec-hf[eval]'`). Of the embedded default expect noise: the
-figures say so.
+in that digit itself, with DNSMOS (`pip install 'llm-codec-hf[eval]'`). Through the embedded default digits
+are understood; but SmolLM2-135M, which it is made for, speaks none, and the figures say so.
 """
 
 import argparse
