@@ -14,12 +14,13 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .configuration_llm_codec import LLMCodecConfig
+from .configuration_llm_codec import LLMCodecConfig, LLMCodecEncoderConfig
 from .embedded import default_codec, language_model_of
 from .feature_extraction_llm_codec import LLMCodecFeatureExtractor
 from .files.codec_folder import save_codec
 from .modeling_llm_codec import (
     LLMCodecDecoderOutput,
+    LLMCodecEncoderModel,
     LLMCodecEncoderOutput,
     LLMCodecModel,
     LLMCodecOutput,
@@ -32,6 +33,9 @@ __version__ = "0.1.0"
 
 AutoConfig.register("llm_codec", LLMCodecConfig)
 AutoModel.register(LLMCodecConfig, LLMCodecModel)
+AutoConfig.register("llm_codec_encoder", LLMCodecEncoderConfig)
+AutoModel.register(LLMCodecEncoderConfig, LLMCodecEncoderModel)
+AutoFeatureExtractor.register(LLMCodecEncoderConfig, LLMCodecFeatureExtractor)
 AutoModelForAudioTokenization.register(LLMCodecConfig, LLMCodecModel)
 AutoFeatureExtractor.register(LLMCodecConfig, LLMCodecFeatureExtractor)
 AutoProcessor.register(LLMCodecConfig, LLMCodecProcessor)
@@ -39,6 +43,8 @@ AutoProcessor.register(LLMCodecConfig, LLMCodecProcessor)
 # What is saved carries its code, so that it loads without this package (`trust_remote_code=True`).
 LLMCodecConfig.register_for_auto_class("AutoConfig")
 LLMCodecModel.register_for_auto_class("AutoModel")
+LLMCodecEncoderConfig.register_for_auto_class("AutoConfig")
+LLMCodecEncoderModel.register_for_auto_class("AutoModel")
 LLMCodecFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
 LLMCodecProcessor.register_for_auto_class("AutoProcessor")
 
@@ -60,6 +66,8 @@ __all__ = [
     "FewShotTemplate",
     "LLMCodecConfig",
     "LLMCodecDecoderOutput",
+    "LLMCodecEncoderConfig",
+    "LLMCodecEncoderModel",
     "LLMCodecEncoderOutput",
     "LLMCodecFeatureExtractor",
     "LLMCodecModel",

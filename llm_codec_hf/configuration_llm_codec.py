@@ -34,6 +34,10 @@ AUTO_MAP = {
     "AutoModel": "modeling_llm_codec.LLMCodecModel",
     "AutoModelForAudioTokenization": "modeling_llm_codec.LLMCodecModel",
 }
+ENCODER_AUTO_MAP = {
+    "AutoConfig": "configuration_llm_codec.LLMCodecEncoderConfig",
+    "AutoModel": "modeling_llm_codec.LLMCodecEncoderModel",
+}
 CUSTOM_PIPELINES = {
     "audio-fewshot": {"impl": "pipeline_audio_fewshot.AudioFewShotPipeline", "pt": ["AutoModel"], "type": "audio"}
 }
@@ -73,6 +77,7 @@ class LLMCodecConfig(PreTrainedConfig):
     """
 
     model_type = "llm_codec"
+    _auto_map, _custom_pipelines = AUTO_MAP, CUSTOM_PIPELINES
 
     def __init__(
         self,
@@ -126,7 +131,8 @@ class LLMCodecConfig(PreTrainedConfig):
         """As every configuration's, with where the code of model and pipeline is."""
         named = getattr(self, "auto_map", None) or {}
         own = {name: place for name, place in named.items() if "--" not in place}  # no other repository's
-        return super().to_dict() | {"auto_map": AUTO_MAP | own, "custom_pipelines": CUSTOM_PIPELINES}
+        pipelines = {"custom_pipelines": self._custom_pipelines} if self._custom_pipelines else {}
+        return super().to_dict() | {"auto_map": self._auto_map | own} | pipelines
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
         """As every configuration's; beside it goes the code of all that a codec is loaded as, the pipeline's too."""
@@ -305,6 +311,36 @@ class LLMCodecConfig(PreTrainedConfig):
         """Bits per second that the codes carry."""
         bits = sum(n * math.log2(size) for n, size in zip(self.codes_per_layer, self.codebook_sizes))
         return bits * self.sampling_rate / self.group_length
+
+
+class LLMCodecEncoderConfig(LLMCodecConfig):
+    """
+    The configuration of an [`LLMCodecEncoderModel`]: that of the codec whose encoder it is, the decoder's fields
+    included, so that codes and streams say whose they are. A whole codec's is read as its encoder's.
+    """
+
+    model_type = "llm_codec_encoder"
+    _auto_map, _custom_pipelines = ENCODER_AUTO_MAP, None
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs):
+        """As every configuration's; a whole codec's is taken, too."""
+        return super().from_dict(_of_the_encoder(config_dict), **kwargs)
+
+    @classmethod
+    def get_config_dict(cls, *args, **kwargs) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As every configuration's; a whole codec's is taken, too."""
+        config_dict, kwargs = super().get_config_dict(*args, **kwargs)
+        return _of_the_encoder(config_dict), kwargs
+
+
+def _of_the_encoder(config: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a whole codec's configuration, less those that say how the whole is loaded."""
+    if config.get("model_type") != LLMCodecConfig.model_type:
+        return config
+    whole = ("auto_map", "custom_pipelines", "architectures")
+    fields = {name: value for name, value in config.items() if name not in whole}
+    return fields | {"model_type": LLMCodecEncoderConfig.model_type}
 
 
 def _whole_numbers(name: str, values: Any, least: int, most: int) -> list[int]:

@@ -181,7 +181,7 @@ def make_steps(
 @cache
 def load(model: str | None, device: str | None) -> tuple[PreTrainedModel, LLMCodecFeatureExtractor]:
     """
-    A codec and its feature extractor, for encoding.
+    The encoder of a codec and its feature extractor.
 
     Args:
         model: Its id or folder; None for the embedded one.
@@ -191,7 +191,7 @@ def load(model: str | None, device: str | None) -> tuple[PreTrainedModel, LLMCod
     where = torch.device(device) if device else torch.accelerator.current_accelerator(check_available=True)
     # float32 proper, which exact codes take
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    codec = load_codec(folder).to(where or "cpu")
+    codec = load_codec(folder, encoder_alone=True).to(where or "cpu")
     return codec, LLMCodecFeatureExtractor.from_pretrained(folder)
 
 

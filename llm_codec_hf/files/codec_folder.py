@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..modeling_llm_codec import LLMCodecModel
+from ..modeling_llm_codec import LLMCodecEncoderModel, LLMCodecModel
 from ..processing_llm_codec import LLMCodecProcessor
 
 
@@ -24,23 +24,25 @@ def save_codec(model: LLMCodecModel, processor: LLMCodecProcessor, folder: str |
     processor.save_pretrained(folder)
 
 
-def load_codec(folder: str | Path, **kwargs) -> LLMCodecModel:
+def load_codec(folder: str | Path, encoder_alone: bool = False, **kwargs) -> LLMCodecModel | LLMCodecEncoderModel:
     """
     Loads a codec for inference, and refuses one whose weights are not those of a codec.
 
     Args:
         folder (`str` or `Path`): Its folder or id.
+        encoder_alone (`bool`): Whether to load no decoder.
         kwargs: Further arguments of `from_pretrained`.
 
     Returns:
-        `LLMCodecModel`: In evaluation mode.
+        `LLMCodecModel` or `LLMCodecEncoderModel`: In evaluation mode.
 
     Raises:
         OSError: for a folder that lacks weights or configuration, and for files that are cut.
         ValueError: for a configuration that no codec can have, for tensors that are missing, not finite or of other
             sizes; the message names them.
     """
-    model = LLMCodecModel.from_pretrained(folder, **{"use_safetensors": True, **kwargs}).eval()
+    kind = LLMCodecEncoderModel if encoder_alone else LLMCodecModel
+    model = kind.from_pretrained(folder, **{"use_safetensors": True, **kwargs}).eval()
     model.check_weights()
     return model
 

@@ -1,0 +1,1 @@
+../../encoding_llm_codec.py
