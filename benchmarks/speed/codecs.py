@@ -64,6 +64,17 @@ class OursSpectral(Ours):
         super().__init__(device, **pair, codebook_sizes=codebook_sizes, **config)
 
 
+class OursEmbedded(Ours):
+    """The embedded default: the spectral pair, with a larger decoder than by default."""
+
+    def __init__(self, device: str = "cpu"):
+        from llm_codec_hf import LLMCodecModel
+        from llm_codec_hf.embedded import default_codec
+
+        model = LLMCodecModel.from_pretrained(default_codec())
+        Codec.__init__(self, model, model.config.sampling_rate, device)
+
+
 class OursRecomputed(Ours):
     """
     The original's way: a call projects the language model's embedding tables; `encode` does so twice, to compare with
@@ -236,6 +247,7 @@ class Row:
 
 OURS = Row("ours", "ours", Ours)
 SPECTRAL = Row("ours-spectral", "ours, spectral pair", OursSpectral)
+EMBEDDED = Row("ours-embedded", "ours, embedded default", OursEmbedded)
 RECOMPUTED = Row("ours-recomputed", "ours, projections recomputed", OursRecomputed)
 COMPILED = Row("ours-compiled", "ours, compiled", OursCompiled)
 PEERS = (

@@ -22,12 +22,12 @@ from llm_codec_hf.extras import require
 from .. import README, RESULTS
 from ..machine import describe, matrix_product_rate
 from . import gpu
-from .codecs import COMPILED, OURS, PEERS, RECOMPUTED, SPECTRAL, Row
+from .codecs import COMPILED, EMBEDDED, OURS, PEERS, RECOMPUTED, SPECTRAL, Row
 from .measurements import Case, Measurements, speed
 from .report import duration, megabytes, rate, report, update_readme
 from .worker import Worker
 
-ROWS = {"cpu": (OURS, SPECTRAL, RECOMPUTED, COMPILED, *PEERS), "cuda": gpu.ROWS}
+ROWS = {"cpu": (OURS, SPECTRAL, EMBEDDED, RECOMPUTED, COMPILED, *PEERS), "cuda": gpu.ROWS}
 TURNS, BUDGET = 3, 10.0  # a row is measured in so many turns, or for so many seconds
 
 
