@@ -56,7 +56,7 @@ def visit(browser):
 def test_listen(visit):
     visitor = visit()
     visitor.listen()
-    assert "750 bit/s by all layers, 317 bit/s by layers 0–1, 100 bit/s" in visitor.says("listen_status", "bit/s")
+    assert "750 bit/s by all layers, 283 bit/s by layers 0–1, 67 bit/s" in visitor.says("listen_status", "bit/s")
     for element in ("listen_original", "listen_version_0", "listen_version_1", "listen_version_2"):
         visitor.has_audio(element)
     assert len(visitor.text_of("listen_words").split()) == 8

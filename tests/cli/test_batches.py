@@ -108,7 +108,7 @@ def test_nothing_to_do_loads_no_model(cli, codes, tmp_path):
 def test_a_killed_batch_goes_on(codec_dir, wav, tmp_path, cli):
     """SIGKILL in the middle, then Ctrl-C in the middle, then to the end: every clip is encoded once, and right."""
     first = wav("clips/00.wav", samples=400_000)
-    clips = 60  # so many that a machine does not get through them before the signal, busy or fast
+    clips = 20  # so many that a busy machine does not get through them before the signal
     for i in range(1, clips):
         shutil.copy(first, first.with_name(f"{i:02d}.wav"))
     output, expected = tmp_path / "codes", [f"{i:02d}.safetensors" for i in range(clips)]
